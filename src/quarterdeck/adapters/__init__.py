@@ -1,0 +1,1 @@
+"""The law of this folder: one outside system per file; library errors are translated here and chained."""

@@ -1,0 +1,230 @@
+"""A rollout: its states, the lawful moves between them, and the steps it consists of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from .errors import WrongStateError
+
+
+class State(StrEnum):
+    """Where a rollout stands."""
+
+    PLANNED = "PLANNED"  #: understood, nothing begun
+    RUNNING = "RUNNING"  #: the worker is on it
+    WAITING = "WAITING"  #: a person is to answer
+    FAILED = "FAILED"  #: ended short of its aim; what serves is known
+    UNKNOWN = "UNKNOWN"  #: the end of an effect could not be proven
+    SUCCEEDED = "SUCCEEDED"  #: the new pods run and stayed up
+    ABORTED = "ABORTED"  #: stopped by a person, a deadline or a newer command
+
+
+class Move(StrEnum):
+    """What may happen to a rollout."""
+
+    CONFIRM = "confirm"  #: worker takes it up
+    STEP = "step"  #: a step began or ended
+    PAUSE = "pause"  #: a question is open
+    APPROVE = "approve"  #: the question was answered yes
+    FINISH = "finish"
+    FAIL = "fail"
+    LOSE = "lose"  #: an effect's end cannot be proven
+    ABORT = "abort"
+    RETRY = "retry"
+
+
+_S, _M = State, Move
+MOVES: Mapping[State, Mapping[Move, State]] = {
+    _S.PLANNED: {_M.CONFIRM: _S.RUNNING, _M.ABORT: _S.ABORTED},
+    _S.RUNNING: {
+        _M.STEP: _S.RUNNING,
+        _M.PAUSE: _S.WAITING,
+        _M.FINISH: _S.SUCCEEDED,
+        _M.FAIL: _S.FAILED,
+        _M.LOSE: _S.UNKNOWN,
+        _M.ABORT: _S.ABORTED,
+    },
+    _S.WAITING: {_M.APPROVE: _S.RUNNING, _M.ABORT: _S.ABORTED},
+    _S.FAILED: {_M.RETRY: _S.RUNNING, _M.ABORT: _S.ABORTED},
+    _S.UNKNOWN: {_M.RETRY: _S.RUNNING, _M.ABORT: _S.ABORTED},
+    _S.SUCCEEDED: {},
+    _S.ABORTED: {},
+}
+OVER = frozenset(state for state, moves in MOVES.items() if not moves)
+#: these keep their targets; FAILED keeps its debt, never its targets
+HOLDING = frozenset({State.RUNNING, State.WAITING, State.UNKNOWN})
+
+
+class Kind(StrEnum):
+    """What a rollout is for."""
+
+    DEPLOY = "deploy"  #: edit, merge, then bring the cluster there
+    APPLY = "apply"  #: bring the cluster to what git says
+    ROLLBACK = "rollback"  #: a deploy of the tag that ran before
+
+
+class StepName(StrEnum):
+    """The kinds of step, in their lawful order."""
+
+    EDIT = "edit"
+    MERGE = "merge"
+    SYNC = "sync"
+    DIFF = "diff"
+    GATE = "gate"
+    APPLY = "apply"
+    CHECK = "check"
+
+
+class StepState(StrEnum):
+    """How far a step got."""
+
+    TODO = "todo"
+    INTENDED = "intended"  #: the intent is saved, the effect may have begun
+    DONE = "done"
+    FAILED = "failed"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a rollout.
+
+    Attributes:
+        environment: empty for steps that serve all environments.
+        stage: "canary" or "default" for APPLY and CHECK, else empty.
+        attempt: 1 at first; a crash keeps it, a person's retry raises it.
+        intent: what was about to be done, saved before the effect.
+        result: what came of it.
+    """
+
+    name: StepName
+    environment: str = ""
+    stage: str = ""
+    attempt: int = 1
+    state: StepState = StepState.TODO
+    intent: Mapping[str, Any] = field(default_factory=dict)
+    result: Mapping[str, Any] = field(default_factory=dict)
+    started: datetime | None = None
+    ended: datetime | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells one step of a rollout from another."""
+        return (self.name.value, self.environment, self.stage)
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One run of ours.
+
+    Attributes:
+        id: 16 random hex digits; names things in other systems.
+        number: for people; 0 until the store gave one.
+        environments: in the order they are served.
+        tag: the tag to bring, as it stands in git; empty for an apply, which takes what git says.
+        before: environment -> tag it ran when we began ("" if none was found).
+        actor: person's name; shell and account say who that was when he asked.
+        home: "network/room" where it was asked and where the verdict goes.
+        reason: free words after `--`.
+        note: one sentence why it stands where it stands.
+        code: open question's code, empty when there is none.
+        code_count: the N of `with N`; 0 when none is asked.
+        deadline: when the open question closes by itself, aware UTC.
+        stop: who raised the stop flag; empty when nobody did.
+        pending: environments outside the targets whose git tag this rollout changed.
+        version: raised with each move; a writer with an old one is refused.
+    """
+
+    id: str
+    kind: Kind
+    service: str
+    environments: tuple[str, ...]
+    tag: str
+    before: Mapping[str, str]
+    actor: str
+    shell: str
+    account: str
+    home: str
+    created: datetime
+    number: int = 0
+    state: State = State.PLANNED
+    steps: tuple[Step, ...] = ()
+    reason: str = ""
+    note: str = ""
+    digest: str = ""
+    code: str = ""
+    code_count: int = 0
+    deadline: datetime | None = None
+    stop: str = ""
+    pending: tuple[str, ...] = ()
+    updated: datetime | None = None
+    ended: datetime | None = None
+    version: int = 0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def step(self, name: StepName, environment: str = "", stage: str = "") -> Step | None:
+        """The step with that key, or None."""
+        for step in self.steps:
+            if step.key == (name.value, environment, stage):
+                return step
+        return None
+
+    def result(self, name: StepName, environment: str = "", stage: str = "") -> Mapping[str, Any]:
+        """What a step found, empty if it has not ended."""
+        step = self.step(name, environment, stage)
+        return step.result if step else {}
+
+    @property
+    def current(self) -> Step | None:
+        """The first step that is not done."""
+        return next((s for s in self.steps if s.state is not StepState.DONE), None)
+
+    def with_step(self, changed: Step) -> Rollout:
+        """The rollout with one of its steps replaced."""
+        return replace(self, steps=tuple(changed if s.key == changed.key else s for s in self.steps))
+
+
+def advance(rollout: Rollout, move: Move, at: datetime, **changes: Any) -> Rollout:
+    """Return the rollout after *move*.
+
+    Args:
+        rollout: the rollout as last read.
+        move: what happens.
+        at: when, aware UTC.
+        changes: other fields that change with it.
+
+    Raises:
+        WrongStateError: the table has no such move from this state.
+    """
+    target = MOVES[rollout.state].get(move)
+    if target is None:
+        possible = ", ".join(m.value for m in MOVES[rollout.state]) or "nothing, it is over"
+        raise WrongStateError(f"#{rollout.number} is {rollout.state}: no {move.value} (possible: {possible})")
+    ended = at if target in OVER or target is State.FAILED else None
+    if target is not State.WAITING:
+        changes = {"code": "", "code_count": 0, "deadline": None, **changes}
+    return replace(rollout, state=target, updated=at, ended=ended, version=rollout.version + 1, **changes)
+
+
+def derived(rollout_id: str, step: Step) -> str:
+    """40 hex digits that name one attempt of one step everywhere, before the act and after any crash."""
+    text = "\0".join((rollout_id, *step.key, str(step.attempt)))
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+def change_id(rollout_id: str, step: Step) -> str:
+    """Gerrit's Change-Id for one attempt of a step."""
+    return f"I{derived(rollout_id, step)}"
+
+
+def job_name(rollout: Rollout, step: Step) -> str:
+    """Name of the host job of one attempt of a step: readable first, unique by rollout id."""
+    place = "-".join(part for part in (step.environment, step.stage) if part)
+    return "-".join(
+        p for p in (f"r{rollout.number}", rollout.id, step.name.value, place, f"a{step.attempt}") if p
+    )

@@ -1,0 +1,1 @@
+"""The law of this folder: routes only. What a page says is made in views."""
