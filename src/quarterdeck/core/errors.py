@@ -96,7 +96,7 @@ class LostError(QuarterdeckError):
         self.started = started
 
 
-class StopRequested(QuarterdeckError):  # noqa: N818  a control signal, not a failure
+class StopRequested(QuarterdeckError):
     """Somebody asked the rollout to stop."""
 
 

@@ -37,6 +37,7 @@ class Actor:
         nick: the name shown just now; never an identity.
         account: authenticated account, None when the network vouches for none.
         person: the catalogue's person for that account, None for strangers.
+        accounts_shown: whether the network shows accounts at all just now.
     """
 
     network: str
@@ -44,6 +45,7 @@ class Actor:
     nick: str
     account: str | None
     person: Person | None
+    accounts_shown: bool = True
 
     @property
     def name(self) -> str:

@@ -187,9 +187,7 @@ class Runner(Protocol):
         """What the host says of the job now."""
         ...
 
-    async def follow(
-        self, job: str, offset: int, on_output: Callable[[int, bytes], Awaitable[None]]
-    ) -> JobStatus:
+    async def follow(self, job: str, offset: int, on_output: Callable[[int, bytes], Awaitable[None]]) -> JobStatus:
         """Wait until a job ended, handing on its log from a byte offset; re-attaches after a drop.
 
         `on_output(offset of the chunk, bytes)`. Returns DONE or LOST. Raises TemporaryError when the host stays
@@ -205,9 +203,7 @@ class Runner(Protocol):
         """SIGINT to the job's process group; returns at once. Nothing happens if it ended."""
         ...
 
-    async def query(
-        self, command: str, timeout: float = 20.0, stdin: bytes = b""
-    ) -> tuple[int, bytes, bytes]:
+    async def query(self, command: str, timeout: float = 20.0, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
         """Run a short read-only command; (exit status, stdout, stderr). Deadline in seconds."""
         ...
 
@@ -410,9 +406,7 @@ class Store(Protocol):
         """A rollout by number."""
         ...
 
-    async def find(
-        self, states: Collection[State] = (), service: str = "", limit: int = 50
-    ) -> tuple[Rollout, ...]:
+    async def find(self, states: Collection[State] = (), service: str = "", limit: int = 50) -> tuple[Rollout, ...]:
         """Rollouts, newest first; no states means all."""
         ...
 

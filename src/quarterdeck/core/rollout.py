@@ -225,6 +225,22 @@ def change_id(rollout_id: str, step: Step) -> str:
 def job_name(rollout: Rollout, step: Step) -> str:
     """Name of the host job of one attempt of a step: readable first, unique by rollout id."""
     place = "-".join(part for part in (step.environment, step.stage) if part)
-    return "-".join(
-        p for p in (f"r{rollout.number}", rollout.id, step.name.value, place, f"a{step.attempt}") if p
-    )
+    return "-".join(p for p in (f"r{rollout.number}", rollout.id, step.name.value, place, f"a{step.attempt}") if p)
+
+
+def retried(rollout: Rollout) -> tuple[Step, ...]:
+    """The steps as a person's retry begins them: from EDIT if nothing is merged yet, else from SYNC.
+
+    All are new attempts, so that nothing finds an old job or change and takes it for its own. What has been done
+    already shows itself: an edit that is in git is "already", an environment that has it diffs empty.
+    """
+    merged = rollout.step(StepName.MERGE)
+    first = StepName.EDIT if merged is not None and merged.state is not StepState.DONE else StepName.SYNC
+    order = list(StepName)
+    kept: list[Step] = []
+    for step in rollout.steps:
+        if order.index(step.name) < order.index(first) or (step.name is StepName.GATE and step.stage):
+            kept.append(step)
+        elif step.name not in (StepName.APPLY, StepName.CHECK):
+            kept.append(Step(step.name, step.environment, step.stage, step.attempt + 1))
+    return tuple(kept)

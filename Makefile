@@ -1,0 +1,44 @@
+# Everything a person does with this tree; `make` alone lists it.
+SHELL := /bin/sh
+VENV := .venv
+PY := $(VENV)/bin/python
+export SANDBOX ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check sandbox bot smoke bench clean lint
+
+help:  ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.ready: requirements.lock setup.cfg pyproject.toml sandbox/venv.sh
+	@sh sandbox/venv.sh $(VENV)
+	@touch $@
+
+demo: $(VENV)/.ready  ## the main job on real servers, told as a story; ends by itself
+	$(PY) -m sandbox.demo
+
+test: check  ## everything: check, then the whole suite against the real servers
+	$(PY) -m pytest tests/contract tests/bot tests/sandbox -m "sandbox or not sandbox"
+
+check: $(VENV)/.ready  ## lint, types, house, unit, bot, contracts; under a minute
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(PY) -m pytest tests -m "not sandbox"
+
+sandbox: $(VENV)/.ready  ## start the real servers and stay until Ctrl-C
+	$(PY) -m sandbox
+
+bot: $(VENV)/.ready  ## join a running sandbox with the bot and stay
+	$(PY) -m sandbox.bot
+
+smoke: $(VENV)/.ready  ## one deployment by hand in the sandbox, without any bot
+	$(PY) -m sandbox.smoke
+
+bench: $(VENV)/.ready  ## the figures of the README
+	$(PY) -m bench
+
+clean:  ## stop nothing, remove what builds and runs left in this tree (the cache of tools stays)
+	rm -rf $(VENV) build sandbox/run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,98 @@
+"""What every transport hands over and promises, whatever the network."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+from quarterdeck.core.errors import TemporaryError
+
+
+class ChatError(TemporaryError):
+    """The network has not taken the line, or nobody can tell."""
+
+
+class Lost(ChatError):
+    """The connection ended before the network said that it has the line; it may have it."""
+
+
+class TooOld(ChatError):
+    """The line could not be said while it was still worth saying."""
+
+
+class Refused(ChatError):
+    """The network would not take the line: no voice, no such nick."""
+
+
+class QueueFull(ChatError):
+    """Too much is waiting to be said."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One line that somebody said, live, to us or in a room we are in."""
+
+    network: str
+    """The transport's name, for example `irc`."""
+    room: str
+    """Lower case, `#deploy`; empty when it was said to us alone."""
+    nick: str
+    """As shown now; proves nothing."""
+    account: str | None
+    """The services account the network vouched for with this very line; None when it did not."""
+    mask: str
+    """user@host."""
+    text: str
+    """One line without its end; may hold anything."""
+    msgid: str
+    """The network's id of the line, else one made up that never comes twice."""
+    at: datetime
+    """When, by the server's clock if it tells; aware, UTC."""
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """One network."""
+
+    network: str
+
+    @property
+    def up(self) -> bool:
+        """Whether we are identified and in every room that lets us in."""
+
+    @property
+    def nick(self) -> str:
+        """Our present nick there."""
+
+    @property
+    def rooms(self) -> Sequence[str]:
+        """The home rooms, lower case, joined or not."""
+
+    @property
+    def accounts_shown(self) -> bool:
+        """Whether the network shows just now who is identified; if not, nobody can be known."""
+
+    async def run(self) -> None:
+        """Connect and stay, reconnecting for ever; leaves politely when cancelled."""
+
+    async def flush(self, seconds: float) -> bool:
+        """Wait until everything queued is said, at most so long; whether it is."""
+
+    def say(
+        self, room_or_nick: str, text: str, *, urgent: bool = False, max_age: float = 120.0
+    ) -> Awaitable[None]:
+        """Queue a text, urgent ones first; each of its lines is one message, longer ones are split.
+
+        The returned future is done when the network has all of it, and need not be awaited.
+
+        Args:
+            room_or_nick: where to.
+            text: any text; control characters that the network would misread are taken out.
+            urgent: a verdict, before any chatter.
+            max_age: seconds until it is not worth saying any more.
+
+        Raises:
+            ChatError: from the future; nothing or only a part of it was said, or nobody can tell.
+        """

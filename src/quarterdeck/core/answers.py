@@ -1,0 +1,299 @@
+"""Answers that change nothing: status, versions, diffs, pods, logs, who you are, and what can be said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from . import builds, grammar, health, policy, values
+from .errors import NotFoundError, QuarterdeckError, RequestError
+from .grammar import NOTHING
+from .model import Actor, Service, short_tag
+from .ports import BuildState
+from .rollout import HOLDING, Rollout, State, StepName, StepState
+from .situation import Situation, survey
+from .world import World
+
+#: lines a `!log` or `!diff` prints at most; the page has all
+MOST_LINES = 40
+#: verb -> its help line; the order is the order of `!help`
+HELP: Mapping[str, str] = {
+    "deploy": "!deploy SERVICE ENV [TAG] [-- why]: edits the tag in git, merges, syncs, diffs, asks where it must, applies, checks the pods. "
+    "Without TAG: staging takes the newest announced image, production takes what staging runs. ENV: an environment or production",
+    "apply": "!apply SERVICE ENV: brings the cluster to what git says already (config, charts, a tag bumped by hand)",
+    "preview": "!preview SERVICE ENV [TAG]: the same up to the diff, changes nothing",
+    "confirm": "!confirm CODE [with N]: answers my question, in the channel where I asked it; N is the number of surprises",
+    "stop": "!stop ID (also !cancel, !abort): declines the question, or ends the apply and lets helm go back",
+    "retry": "!retry ID: looks again at a FAILED or UNKNOWN rollout and goes on from there",
+    "rollback": "!rollback SERVICE [ENV] [TAG]: back to the tag that ran before; without ENV production",
+    "status": "!status [SERVICE|ID|mine]: what runs, what waits, what is stuck",
+    "versions": "!versions SERVICE...: tags only",
+    "diff": "!diff ID: what the rollout changes",
+    "pods": "!pods ID: the pods of its environments now",
+    "log": "!log ID [LINES]: the end of helmfile's log",
+    "whoami": "!whoami: who I think you are and what you may do",
+    "help": "!help [VERB]",
+}
+
+
+class Answers:
+    """Read-only commands. Each returns lines to say."""
+
+    def __init__(self, world: World, page_url: str) -> None:
+        self.world, self.page = world, page_url.rstrip("/")
+
+    async def status(self, actor: Actor, text: str) -> list[str]:
+        """`!status [SERVICE|ID|mine]`."""
+        said = grammar.words(text)
+        if len(said) > 1:
+            raise RequestError(f"say !status, !status SERVICE, !status ID or !status mine. {NOTHING}")
+        if not said:
+            return [await self._overview(await self._open())]
+        word = said[0].lower()
+        if word == "mine":
+            mine = [r for r in await self._open() if r.actor == actor.name]
+            return [await self._overview(mine)]
+        if word in self.world.catalogue.services:
+            return [await self._service(self.world.catalogue.services[word])]
+        if word.lstrip("#r").isdigit():
+            return [self._one(await self._get("status", text))]
+        grammar.parse_names("status", text, self.world.catalogue.services)
+        return []
+
+    async def versions(self, actor: Actor, text: str) -> list[str]:
+        """`!versions SERVICE…`: tags only, each service on a line."""
+        names = grammar.parse_names("versions", text, self.world.catalogue.services)
+        if not names:
+            raise RequestError(f"which service? Say !versions SERVICE. {NOTHING}")
+        return [await self.versions_line(self.world.catalogue.services[name]) for name in names[:5]]
+
+    async def versions_line(self, service: Service) -> str:
+        """`citoid: git … | staging … | codfw, eqiad … | newest …`."""
+        situation = await self._survey(service)
+        parts = [f"{names} {tag}" for names, tag in self._fold(service, situation, pods=False)]
+        newest = await self._newest(service)
+        return " | ".join([f"{service.name}: {parts[0]}" if parts else f"{service.name}: ?", *parts[1:], *newest])
+
+    async def diff(self, actor: Actor, text: str) -> list[str]:
+        """`!diff ID`: the changed lines of each environment."""
+        rollout = await self._get("diff", text)
+        lines: list[str] = []
+        for environment in rollout.environments:
+            data, _ = await self.world.files.read(rollout.number, f"{environment}.diff")
+            changed = [
+                x for x in data.decode("utf-8", "replace").splitlines() if x[:2] in ("+ ", "- ") and x.strip("+- ")
+            ]
+            lines += [f"#{rollout.number} {environment}: {' '.join(x.split())}" for x in changed]
+        if not lines:
+            return [
+                f"#{rollout.number} has no changed lines{'' if rollout.result(StepName.DIFF) else ' yet: it did not diff'}. {self.page}/{rollout.number}"
+            ]
+        return self._paced(rollout, lines)
+
+    async def pods(self, actor: Actor, text: str) -> list[str]:
+        """`!pods ID`: the pods of its environments as they are now."""
+        rollout = await self._get("pods", text)
+        suffix = self.world.catalogue.services[rollout.service].suffix
+        lines = []
+        for environment in rollout.environments:
+            try:
+                found = health.pods(await self.world.host.objects(rollout.service, environment))
+            except QuarterdeckError as error:
+                lines.append(f"#{rollout.number} {environment}: cannot be seen: {error}")
+                continue
+            shown = [f"{p.name} {short_tag(p.tag, suffix)} {p.words}" for p in found]
+            lines += [f"#{rollout.number} {environment}: {x}" for x in shown] or [
+                f"#{rollout.number} {environment}: no pods"
+            ]
+        return self._paced(rollout, [self.world.redactor.text(x) for x in lines])
+
+    async def log(self, actor: Actor, text: str) -> list[str]:
+        """`!log ID [LINES]`: the end of the newest helmfile log."""
+        number, rest = grammar.parse_number("log", text)
+        if len(rest) > 1 or (rest and not (rest[0].isascii() and rest[0].isdigit() and len(rest[0]) < 6)):
+            raise RequestError(f"say !log {number} or !log {number} 20. {NOTHING}")
+        rollout = await self._known(number)
+        wanted = min(int(rest[0]) if rest else 10, MOST_LINES)
+        kept: list[str] = []
+        for name in log_names(rollout):
+            data, _ = await self.world.files.read(number, name)
+            kept += [x for x in data.decode("utf-8", "replace").splitlines() if x.strip()]
+        if not kept:
+            return [f"#{number} has no log yet. {self.page}/{number}"]
+        return (
+            [f"#{number} {x}" for x in kept[-wanted:]]
+            if wanted
+            else [f"#{number} has {len(kept)} lines: {self.page}/{number}"]
+        )
+
+    async def whoami(self, actor: Actor, text: str) -> list[str]:
+        """`!whoami`: account, person, groups."""
+        if actor.account is None:
+            return [
+                f"{actor.nick}: you are not identified to services, so I cannot know you. /msg NickServ IDENTIFY, then say it again"
+            ]
+        if actor.person is None:
+            return [
+                f"{actor.nick}: account {grammar.clip(actor.account)}, unknown to me: ask for an entry in the catalogue's people. You may look, not deploy"
+            ]
+        may = [s.name for s in self.world.catalogue.services.values() if policy.may(actor, s)]
+        groups = ", ".join(sorted(actor.person.groups)) or "none"
+        return [
+            f"{actor.nick}: account {actor.account} = {actor.person.name} ({actor.person.shell} on {self.world.deploy_host_name}), "
+            f"groups {groups}; may deploy {', '.join(may) or 'nothing'}"
+        ]
+
+    async def help(self, actor: Actor, text: str) -> list[str]:
+        """`!help [VERB]`: one line in a channel, all of it in private."""
+        said = grammar.words(text)
+        if said:
+            verb = said[0].lstrip("!").lower()
+            verb = {"cancel": "stop", "abort": "stop"}.get(verb, verb)
+            if verb not in HELP:
+                near = grammar.nearest(verb, HELP)
+                hint = f"Did you mean !help {near}?" if near else f"I know {', '.join(HELP)}"
+                raise NotFoundError(f"no command {grammar.clip(said[0])}. {hint}")
+            return [HELP[verb]]
+        if actor.room:
+            return [
+                "!deploy SERVICE ENV [TAG] | !apply SERVICE ENV | !preview | !confirm CODE | !stop ID | !retry ID | "
+                f"!rollback SERVICE | !status [SERVICE] | more: !help VERB, or in private !help | {self.page}/"
+            ]
+        return [*HELP.values(), *await self.whoami(actor, "")]
+
+    # -- helpers -----------------------------------------------------------------------------------------------
+
+    async def _open(self) -> tuple[Rollout, ...]:
+        return await self.world.store.find(HOLDING | {State.FAILED, State.PLANNED}, limit=50)
+
+    async def _overview(self, rollouts: Sequence[Rollout]) -> str:
+        def shown(state: State) -> str:
+            return ", ".join(
+                f"#{r.number} {r.service} {'+'.join(r.environments)} ({r.actor}{step_words(r)})"
+                for r in rollouts
+                if r.state is state
+            )
+
+        debts = await self.world.store.debts()
+        owed = ", ".join(dict.fromkeys(f"{d.service} {d.environment}" for d in debts))
+        parts = [f"UNKNOWN: {shown(State.UNKNOWN)}"] if shown(State.UNKNOWN) else []
+        parts += [f"FAILED: {shown(State.FAILED)}"] if shown(State.FAILED) else []
+        parts += [f"pending: {owed}"] if owed else []
+        parts += [f"running: {shown(State.RUNNING) or 'none'}", f"waiting: {shown(State.WAITING) or 'none'}"]
+        return f"{' | '.join(parts)} | {self.page}/"
+
+    async def _service(self, service: Service) -> str:
+        situation = await self._survey(service)
+        parts = [f"{names} {tag}" for names, tag in self._fold(service, situation, pods=True)]
+        mine = [r for r in await self._open() if r.service == service.name]
+        business = [f"#{r.number} {r.state}{step_words(r)}" for r in mine]
+        debts = [f"{d.environment} pending since {d.since:%H:%M} (#{d.number} {d.owner})" for d in situation.debts]
+        line = [*debts, *parts, *await self._newest(service), *business]
+        return " | ".join([f"{service.name}: {line[0]}" if line else f"{service.name}: ?", *line[1:], f"{self.page}/"])
+
+    async def _survey(self, service: Service) -> Situation:
+        tip = await self.world.charts.tip()
+        names = values.environments(await self.world.charts.tree(tip, service.name), service.name)
+        order = policy.order(e for e in self.world.catalogue.environments.values() if e.name in names)
+        return await survey(self.world, service, tuple(e.name for e in order), 8.0)
+
+    def _fold(self, service: Service, situation: Situation, pods: bool) -> list[tuple[str, str]]:
+        """Environments with the same words on one entry, git first."""
+        git = list(dict.fromkeys(situation.git.values()))
+        said: dict[str, list[str]] = {}
+        if len(git) == 1:
+            said[short_tag(git[0], service.suffix)] = ["git"]
+        environments = dict.fromkeys([*situation.git, *situation.serving, *situation.problems])
+        for environment in environments:
+            if environment != "git":
+                said.setdefault(self._words(service, situation, environment, pods), []).append(environment)
+        if len(git) > 1:
+            said = {
+                ", ".join(f"{short_tag(t, service.suffix)} for {e}" for e, t in situation.git.items()): ["git"],
+                **said,
+            }
+        return [(", ".join(names), words) for words, names in said.items()]
+
+    def _words(self, service: Service, situation: Situation, environment: str, pods: bool) -> str:
+        if environment in situation.problems:
+            return "?"
+        tags = {t: n for t, n in situation.serving.get(environment, {}).items() if n[1]}
+        if not tags:
+            return "runs nothing"
+        git = situation.git.get(environment, "")
+        shown = " and ".join(
+            short_tag(t, service.suffix) + (f" {n[0]}/{n[1]}" if pods else "") for t, n in tags.items()
+        )
+        return shown if set(tags) == {git} or not git or not pods else f"{shown}, behind git"
+
+    async def _newest(self, service: Service) -> list[str]:
+        ready = await self.world.store.builds(image=service.image, states={BuildState.READY}, limit=50)
+        if not ready:
+            return []
+        newest = ready[0].tag
+        for build in ready:
+            newest = build.tag if builds.newer(build.tag, newest) else newest
+        return [f"newest {short_tag(newest, service.suffix)}"]
+
+    def _one(self, rollout: Rollout) -> str:
+        suffix = self.world.catalogue.services[rollout.service].suffix
+        where = "+".join(rollout.environments)
+        note = f": {rollout.note}" if rollout.note else ""
+        return f"#{rollout.number} {rollout.service} {where} {short_tag(rollout.tag, suffix)} {rollout.state}{step_words(rollout)} ({rollout.actor}){note}. {self.page}/{rollout.number}"
+
+    async def _get(self, verb: str, text: str) -> Rollout:
+        number, rest = grammar.parse_number(verb, text)
+        if rest:
+            raise RequestError(f"too many words: say !{verb} {number}. {NOTHING}")
+        return await self._known(number)
+
+    async def _known(self, number: int) -> Rollout:
+        rollout = await self.world.store.get(number)
+        if rollout is None:
+            raise NotFoundError(f"there is no #{number}. See !status. {NOTHING}")
+        return rollout
+
+    def _paced(self, rollout: Rollout, lines: list[str]) -> list[str]:
+        if len(lines) <= MOST_LINES:
+            return lines
+        return [
+            *lines[:MOST_LINES],
+            f"#{rollout.number}: {len(lines) - MOST_LINES} more lines: {self.page}/{rollout.number}",
+        ]
+
+
+def step_words(rollout: Rollout) -> str:
+    """Where a rollout stands, in two words."""
+    step = rollout.current
+    if rollout.state is State.WAITING:
+        return f", till {rollout.deadline:%H:%M}" if rollout.deadline else ""
+    if step is None:
+        return ""
+    return f", {step.name.value}{f' {step.environment}' if step.environment else ''}"
+
+
+def log_names(rollout: Rollout) -> tuple[str, ...]:
+    """The files that hold a rollout's helmfile logs, in the order they were written."""
+    diffs = [f"{environment}.diff.log" for environment in rollout.environments]
+    applies = [
+        f"{s.environment}.{s.stage}.apply.log"
+        for s in rollout.steps
+        if s.name is StepName.APPLY and s.state is not StepState.TODO
+    ]
+    return (*diffs, *applies)
+
+
+def next_commands(rollout: Rollout) -> tuple[str, ...]:
+    """What a person can type from here, ready to paste."""
+    n = rollout.number
+    match rollout.state:
+        case State.WAITING:
+            with_ = f" with {rollout.code_count}" if rollout.code_count else ""
+            return (f"!confirm {rollout.code}{with_}", f"!stop {n}")
+        case State.PLANNED | State.RUNNING:
+            return (f"!stop {n}",)
+        case State.FAILED:
+            return (f"!retry {n}", f"!rollback {rollout.service} {rollout.environments[0]}", f"!stop {n}")
+        case State.UNKNOWN:
+            return (f"!retry {n}", f"!stop {n}")
+        case _:
+            return (f"!status {rollout.service}",)

@@ -1,0 +1,223 @@
+"""The worker: drives RUNNING rollouts step by step, takes them up after a crash, and closes open questions in time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from .errors import (
+    BusyError,
+    ConflictError,
+    LostError,
+    PermanentError,
+    QuarterdeckError,
+    StopRequested,
+    TemporaryError,
+)
+from .model import Line
+from .ports import Debt
+from .rollout import Move, Rollout, State, Step, StepName, StepState, advance
+from .situation import Situation, look
+from .steps import PERFORM, Run
+from .steps.gate import Paused
+from .world import World
+
+log = logging.getLogger(__name__)
+EDIT_ATTEMPTS = 3
+
+
+class Deployer:
+    """The only mover of RUNNING rollouts. Lives on the engine's loop; none of it is thread-safe on purpose."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._runs: dict[int, tuple[Run, asyncio.Task[None]]] = {}
+
+    # -- taking up ---------------------------------------------------------------------------------------------
+
+    def take_up(self, rollout: Rollout, resumed: bool = False) -> None:
+        """Drive a PLANNED or RUNNING rollout in a task of its own."""
+        run = Run(self.world, rollout, resumed)
+        task = asyncio.create_task(self._drive(run), name=f"rollout-{rollout.number}")
+        self._runs[rollout.number] = (run, task)
+        task.add_done_callback(lambda _: self._runs.pop(rollout.number, None))
+
+    async def recover(self) -> tuple[Rollout, ...]:
+        """After a start: take up what was RUNNING or accepted. The steps themselves look before they act."""
+        found = await self.world.store.find({State.RUNNING, State.PLANNED}, limit=1000)
+        for rollout in found:
+            self.take_up(rollout, resumed=True)
+        return found
+
+    def interrupt(self, number: int, who: str) -> bool:
+        """Tell a driven rollout that its stop flag was raised; False if nobody drives it."""
+        if number not in self._runs:
+            return False
+        run, _ = self._runs[number]
+        run.rollout = replace(run.rollout, stop=who)
+        run.interrupted.set()
+        return True
+
+    async def settled(self, number: int) -> None:
+        """Wait until nobody drives that rollout any more."""
+        if number in self._runs:
+            await asyncio.gather(self._runs[number][1], return_exceptions=True)
+
+    async def close(self) -> None:
+        """Let go of all rollouts as they are: a later start takes them up."""
+        tasks = [task for _, task in self._runs.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def tend(self) -> None:
+        """For ever: close questions whose deadline has passed."""
+        while True:
+            await self.world.clock.sleep(1.0)
+            try:
+                for rollout in await self.world.store.find({State.WAITING}, limit=1000):
+                    if rollout.deadline and rollout.deadline <= self.world.clock.now():
+                        await self._expire(rollout)
+            except TemporaryError:
+                log.exception("cannot read open questions")
+
+    async def _expire(self, rollout: Rollout) -> None:
+        closed = advance(rollout, Move.ABORT, self.world.clock.now(), note="nobody confirmed in time")
+        lines = self.world.voice.lines("expired", closed)
+        with contextlib.suppress(QuarterdeckError):
+            await self.world.store.save(rollout, closed, lines, write_set=())
+
+    # -- driving -----------------------------------------------------------------------------------------------
+
+    async def _drive(self, run: Run) -> None:
+        try:
+            if run.rollout.state is State.PLANNED:
+                await run.move(Move.CONFIRM)
+            while (step := run.rollout.current) is not None:
+                await self._perform(run, step)
+            await self._finish(run)
+        except Paused:
+            return
+        except StopRequested:
+            await self._end(run, Move.ABORT, "stopped", f"stopped by {run.rollout.stop}")
+        except LostError as error:
+            await self._end(run, Move.LOSE, "unknown", str(error))
+        except (PermanentError, TemporaryError, BusyError) as error:
+            await self._end(run, Move.FAIL, "failed", str(error))
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("rollout #%s: internal error", run.rollout.number)
+            move, event = (Move.LOSE, "unknown") if _in_flight(run.rollout) else (Move.FAIL, "failed")
+            await self._end(run, move, event, "internal error in the bot; the log has it")
+
+    async def _perform(self, run: Run, step: Step) -> None:
+        run.check_stop()
+        try:
+            result = await PERFORM[step.name](run, step)
+        except ConflictError as error:
+            await self._recompute(run, str(error))
+            return
+        latest = run.rollout.step(step.name, step.environment, step.stage)
+        if latest is None or latest.state is not StepState.DONE:
+            await run.done(step, result)
+        if step.name is StepName.MERGE and not result.get("already"):
+            await self._owe(run)
+        if step.name is StepName.CHECK:
+            paid = [(run.rollout.service, step.environment)]
+            await self.world.store.set_debts((), paid)
+
+    async def _recompute(self, run: Run, why: str) -> None:
+        """Somebody was faster on the same lines: a new attempt from the new tip, three at most."""
+        edited = run.rollout.step(StepName.EDIT)
+        if edited is None or edited.attempt >= EDIT_ATTEMPTS:
+            raise PermanentError(f"{why} ({EDIT_ATTEMPTS} attempts)")
+        await self._abandon(run, why)
+        fresh = {StepName.EDIT, StepName.MERGE}
+        steps = tuple(
+            Step(s.name, s.environment, s.stage, edited.attempt + 1) if s.name in fresh else s
+            for s in run.rollout.steps
+        )
+        await run.move(Move.STEP, steps=steps, write_set=())
+
+    async def _abandon(self, run: Run, why: str) -> None:
+        edited = run.rollout.step(StepName.EDIT)
+        number = (edited.result or {}).get("change") if edited else None
+        if number:
+            project = self.world.catalogue.charts.project
+            with contextlib.suppress(PermanentError, TemporaryError):
+                change = await self.world.review.get(project, int(number))
+                await self.world.review.abandon(change, f"Computed again: {why}")
+
+    async def _owe(self, run: Run) -> None:
+        """From the merge on, every environment whose tag changed owes an apply until its pods were seen."""
+        rollout, now = run.rollout, self.world.clock.now()
+        effect: Mapping[str, Any] = rollout.result(StepName.EDIT).get("effect", {})
+        debts = [
+            Debt(rollout.service, environment, tags[1], rollout.number, rollout.actor, now)
+            for environment, tags in effect.items()
+            if tags[0] != tags[1]
+        ]
+        await self.world.store.set_debts(debts, ())
+
+    # -- ends --------------------------------------------------------------------------------------------------
+
+    async def _finish(self, run: Run) -> None:
+        debts = await self.world.store.debts(run.rollout.service)
+        lines = self.world.voice.lines("succeeded", run.rollout, debts=debts, next=await self._next(run.rollout))
+        await run.move(Move.FINISH, lines, write_set=(), note="new pods run and stayed up")
+
+    async def _next(self, rollout: Rollout) -> str:
+        """The command that naturally follows a success."""
+        kinds = {e.name: e.kind.value for e in self.world.catalogue.environments.values()}
+        if all(kinds.get(e) == "staging" for e in rollout.environments) and "production" in kinds.values():
+            return f"!deploy {rollout.service} production"
+        return ""
+
+    async def _end(self, run: Run, move: Move, event: str, why: str) -> None:
+        """Any end short of success: say what failed, what serves, what was not touched, what git says, what next."""
+        why = self.world.redactor.text(why)
+        step = run.rollout.current
+        if step is not None and step.state is not StepState.TODO and move is not Move.ABORT:
+            state = StepState.LOST if move is Move.LOSE else StepState.FAILED
+            now = self.world.clock.now()
+            broken = replace(step, state=state, ended=now, result={**step.result, "why": why})
+            run.rollout = replace(run.rollout, steps=run.rollout.with_step(broken).steps)
+        if move is Move.ABORT:
+            await self._withdraw(run)
+        situation = await look(self.world, run.rollout)
+        lines = self._last_words(run.rollout, event, why, situation)
+        try:
+            write_set = None if move is Move.LOSE else ()
+            await run.move(move, lines, write_set=write_set, note=why, facts={**run.rollout.facts, **situation.facts()})
+        except QuarterdeckError:
+            log.exception("rollout #%s: cannot save its end (%s)", run.rollout.number, why)
+
+    async def _withdraw(self, run: Run) -> None:
+        """A stop before the merge leaves no open change behind."""
+        merged = run.rollout.step(StepName.MERGE)
+        if merged is not None and merged.state is not StepState.DONE:
+            await self._abandon(run, f"stopped by {run.rollout.stop}")
+
+    def _last_words(self, rollout: Rollout, event: str, why: str, situation: Situation) -> tuple[Line, ...]:
+        lines = self.world.voice.lines(event, rollout, why=why, situation=situation)
+        begun = next((s for s in rollout.steps if s.name is StepName.APPLY and s.state is not StepState.TODO), None)
+        step = rollout.current
+        if begun and step and step.name in (StepName.APPLY, StepName.CHECK):
+            lines += self.world.voice.lines("sal_end", rollout, step=step, outcome=event, why=why, situation=situation)
+        return lines
+
+    # -- asked from outside ------------------------------------------------------------------------------------
+
+    def driven(self) -> tuple[int, ...]:
+        """Numbers of the rollouts in the worker's hands."""
+        return tuple(self._runs)
+
+
+def _in_flight(rollout: Rollout) -> bool:
+    step = rollout.current
+    return step is not None and step.name is StepName.APPLY and step.state is StepState.INTENDED

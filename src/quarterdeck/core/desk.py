@@ -1,0 +1,260 @@
+"""The front desk: takes what a person asks for, refuses it in words, or accepts it as a rollout."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+
+from . import grammar, policy, values
+from .deployer import Deployer
+from .errors import BusyError, NotFoundError, RequestError, TemporaryError, WrongStateError
+from .grammar import NOTHING
+from .model import Actor, Service
+from .orders import Order, Orders, short, title
+from .ports import JobState
+from .rollout import Kind, Move, Rollout, State, Step, StepName, StepState, advance, job_name, retried
+from .world import World
+
+_RESTING = {State.WAITING, State.FAILED, State.UNKNOWN}
+
+
+class Desk:
+    """Commands that change something. Each returns the line to say; empty when the rollout itself speaks."""
+
+    def __init__(self, world: World, deployer: Deployer) -> None:
+        self.world = world
+        self.orders = Orders(world)
+        self.deployer = deployer
+
+    async def deploy(self, actor: Actor, text: str) -> str:
+        """`!deploy SERVICE ENV [TAG]`: edit, merge, sync, diff, gate, apply, check."""
+        request = self.orders.parse("deploy", text)
+        policy.authorise(actor, self.world.catalogue.services[request.service], "deploy")
+        order = await self.orders.check(request, Kind.DEPLOY)
+        if said := self.orders.nothing_to_do(order):
+            return said
+        return await self._accept(actor, order, Kind.DEPLOY, await self._takeover(order, {State.WAITING, State.FAILED}))
+
+    async def apply(self, actor: Actor, text: str) -> str:
+        """`!apply SERVICE ENV`: what is merged and not applied."""
+        request = self.orders.parse("apply", text)
+        if request.tag:
+            raise RequestError(
+                f"!apply takes what git says, no tag. Say !apply {request.service} {request.environment}. {NOTHING}"
+            )
+        policy.authorise(actor, self.world.catalogue.services[request.service], "apply")
+        order = await self.orders.check(request, Kind.APPLY)
+        return await self._accept(actor, order, Kind.APPLY, await self._takeover(order, {State.WAITING, State.FAILED}))
+
+    async def rollback(self, actor: Actor, text: str) -> str:
+        """`!rollback SERVICE [ENV] [TAG]`: back to the tag that ran before; without ENV production."""
+        request = self.orders.parse("rollback", text, default="production")
+        policy.authorise(actor, self.world.catalogue.services[request.service], "rollback")
+        order = await self.orders.check(request, Kind.ROLLBACK)
+        taken = await self._takeover(order, _RESTING)
+        for number in taken:
+            await self._refuse_if_job_runs(number)
+        if order.plan.already and all(order.situation.running(e) == order.tag for e in order.environments):
+            return f"{title(order)} runs {short(order)} already, and git says the same. Nothing to do."
+        return await self._accept(actor, order, Kind.ROLLBACK, taken)
+
+    async def confirm(self, actor: Actor, text: str) -> str:
+        """`!confirm CODE [with N]`: answers an open question, where it was asked."""
+        code, count = grammar.parse_confirm(text)
+        here = f"{actor.network}/{actor.room}"
+        for rollout in await self.world.store.find({State.WAITING}, limit=200):
+            if rollout.home != here or rollout.code.lower() != code:
+                continue
+            policy.authorise(actor, self.world.catalogue.services[rollout.service], "confirm")
+            if rollout.deadline and rollout.deadline <= self.world.clock.now():
+                return f"#{rollout.number}: the question has just closed. Say the command again. {NOTHING}"
+            if rollout.code_count and count != rollout.code_count:
+                n = rollout.code_count
+                raise RequestError(
+                    f"#{rollout.number} has {n} surprise{'s' if n > 1 else ''}: read them, then !confirm {rollout.code} with {n}. {NOTHING}"
+                )
+            return await self._approve(actor, rollout)
+        return await self._no_such_code(code, here)
+
+    async def stop(self, actor: Actor, text: str) -> str:
+        """`!stop ID`: declines a question, ends the apply and lets helm go back, or closes what rests."""
+        rollout = await self._find(actor, "stop", text)
+        if rollout.state in (State.RUNNING, State.PLANNED):
+            await self.world.store.raise_stop(rollout.number, actor.name)
+            self.deployer.interrupt(rollout.number, actor.name)
+            return f"#{rollout.number}: stopping{self._stop_words(rollout)}"
+        if rollout.state not in _RESTING:
+            raise WrongStateError(f"#{rollout.number} is over ({rollout.state}). {NOTHING}")
+        if rollout.state is State.UNKNOWN:
+            await self._refuse_if_job_runs(rollout.number)
+        closed = advance(rollout, Move.ABORT, self.world.clock.now(), note=f"stopped by {actor.name}")
+        lines = self.world.voice.lines("closed", closed, by=actor.name, was=rollout.state)
+        await self.world.store.save(rollout, closed, lines, write_set=())
+        return ""
+
+    async def retry(self, actor: Actor, text: str) -> str:
+        """`!retry ID`: goes on from where a FAILED or UNKNOWN rollout stands; looks again first."""
+        rollout = await self._find(actor, "retry", text)
+        if rollout.state not in (State.FAILED, State.UNKNOWN):
+            raise WrongStateError(
+                f"#{rollout.number} is {rollout.state}: only FAILED and UNKNOWN are retried. {NOTHING}"
+            )
+        steps = rollout.steps
+        if not await self._job_runs(rollout):
+            steps = retried(rollout)
+        else:
+            steps = tuple(
+                replace(s, state=StepState.INTENDED, ended=None) if s.state is StepState.LOST else s for s in steps
+            )
+        again = advance(rollout, Move.RETRY, self.world.clock.now(), steps=steps, note=f"retried by {actor.name}")
+        saved = await self.world.store.save(rollout, again, (), write_set=())
+        self.deployer.take_up(saved, resumed=True)
+        current = saved.current
+        return f"#{rollout.number}: looking again, going on from {current.name if current else 'the end'}. !stop {rollout.number}"
+
+    # -- accepting ---------------------------------------------------------------------------------------------
+
+    async def _takeover(self, order: Order, states: set[State]) -> tuple[int, ...]:
+        """Resting rollouts on the same targets, which a newer command closes in the same breath."""
+        taken = []
+        for rollout in await self.world.store.find(states, service=order.service.name, limit=200):
+            if not set(rollout.environments) & set(order.environments):
+                continue
+            same = rollout.environments == order.environments and rollout.tag == order.tag
+            if rollout.state is State.WAITING and same and rollout.kind is not Kind.ROLLBACK:
+                until = f" until {rollout.deadline:%H:%M}" if rollout.deadline else ""
+                raise BusyError(
+                    f"#{rollout.number} ({rollout.actor}) is the same deploy and waits for a confirm{until}. "
+                    f"You may !confirm {rollout.code} yourself, or !stop {rollout.number}",
+                    rollout.number,
+                )
+            taken.append(rollout.number)
+        return tuple(taken)
+
+    async def _accept(self, actor: Actor, order: Order, kind: Kind, takeover: tuple[int, ...]) -> str:
+        assert actor.person is not None, "authorise() lets nobody through whom the catalogue does not know"
+        names = (StepName.SYNC, StepName.DIFF, StepName.GATE)
+        if kind is not Kind.APPLY:
+            names = (StepName.EDIT, StepName.MERGE, *names)
+        running = {e: order.situation.running(e) for e in order.situation.serving}
+        pending = tuple(
+            e
+            for e, (old, new) in order.plan.effect.items()
+            if old != new and e not in order.environments and running.get(e, "") != new
+        )
+        bad = next((running[e] for e in order.environments if running.get(e) not in ("", order.tag)), "")
+        rollout = Rollout(
+            id=secrets.token_hex(8),
+            kind=kind,
+            service=order.service.name,
+            environments=order.environments,
+            tag=order.tag,
+            before={e: running.get(e, "") for e in order.environments},
+            actor=actor.person.name,
+            shell=actor.person.shell,
+            account=f"{actor.network}:{actor.account}",
+            home=f"{actor.network}/{actor.room or self._first_room(order.service)}",
+            created=self.world.clock.now(),
+            steps=tuple(Step(name) for name in names),
+            reason=order.request.reason,
+            pending=pending,
+            facts={
+                "nick": actor.nick,
+                "running": running,
+                "git": dict(order.situation.git),
+                "bad_tag": order.situation.git.get(order.environments[0], bad),
+                "timeout": {e: values.timeout(order.tree, order.service.name) for e in order.environments},
+                "files": sorted(order.plan.files),
+                "takeover": list(takeover),
+                "commits": await self._commits(order),
+            },
+        )
+        accepted = await self.world.store.accept(
+            rollout, takeover, lambda numbered: self.world.voice.lines("accepted", numbered, plan=order.plan)
+        )
+        self.deployer.take_up(accepted)
+        return ""
+
+    async def _commits(self, order: Order) -> int:
+        """How many merged changes lie between what runs and what is asked for; 0 where the ledger cannot tell."""
+        known = await self.world.store.builds(image=order.service.image, limit=500)
+        merged = {b.tag: b.merged for b in known}
+        old, new = order.situation.running(order.environments[0]), order.tag
+        if old not in merged or new not in merged:
+            return 0
+        return len({b.change for b in known if merged[old] < b.merged <= merged[new]})
+
+    def _first_room(self, service: Service) -> str:
+        return service.rooms[0].partition("/")[2] if service.rooms else ""
+
+    # -- answering ---------------------------------------------------------------------------------------------
+
+    async def _approve(self, actor: Actor, rollout: Rollout) -> str:
+        gate = rollout.current
+        assert gate is not None and gate.name is StepName.GATE
+        now = self.world.clock.now()
+        answered = replace(
+            gate, intent={**gate.intent, "answered": actor.name, "code": rollout.code, "at": now.isoformat()}
+        )
+        going = advance(
+            rollout,
+            Move.APPROVE,
+            now,
+            steps=rollout.with_step(answered).steps,
+            note=f"confirmed by {actor.name}",
+        )
+        saved = await self.world.store.save(rollout, going)
+        self.deployer.take_up(saved)
+        return f"#{rollout.number} goes on: {' then '.join(rollout.environments)}. !stop {rollout.number}"
+
+    async def _no_such_code(self, code: str, here: str) -> str:
+        for rollout in await self.world.store.find(limit=50):
+            gate = rollout.step(StepName.GATE)
+            if gate and str(gate.intent.get("code", "")).lower() == code:
+                return f"#{rollout.number} was already confirmed by {gate.intent['answered']} {str(gate.intent['at'])[11:19]}. {NOTHING}"
+        waiting = [r for r in await self.world.store.find({State.WAITING}, limit=50) if r.home == here]
+        if not waiting:
+            return f"nothing waits for a confirm here. {NOTHING}"
+        return f"no open question has the code {grammar.clip(code)}. Waiting here: {', '.join(f'#{r.number} {r.service}' for r in waiting)}. {NOTHING}"
+
+    async def _find(self, actor: Actor, verb: str, text: str) -> Rollout:
+        number, rest = grammar.parse_number(verb, text)
+        if rest:
+            raise RequestError(f"too many words: say !{verb} {number}. {NOTHING}")
+        rollout = await self.world.store.get(number)
+        if rollout is None:
+            raise NotFoundError(f"there is no #{number}. See !status. {NOTHING}")
+        policy.authorise(actor, self.world.catalogue.services[rollout.service], verb)
+        return rollout
+
+    async def _job_runs(self, rollout: Rollout) -> bool:
+        """Whether the host job of the step a rollout was lost in still runs."""
+        step = next(
+            (s for s in rollout.steps if s.name is StepName.APPLY and s.state in (StepState.LOST, StepState.INTENDED)),
+            None,
+        )
+        if step is None:
+            return False
+        try:
+            status = await self.world.runner.status(job_name(rollout, step))
+        except TemporaryError as error:
+            raise RequestError(
+                f"the deploy host does not answer, so I cannot see whether #{rollout.number} still applies: {error}. {NOTHING}"
+            ) from error
+        return status.state is JobState.RUNNING
+
+    async def _refuse_if_job_runs(self, number: int) -> None:
+        rollout = await self.world.store.get(number)
+        if rollout is not None and rollout.state is State.UNKNOWN and await self._job_runs(rollout):
+            raise BusyError(
+                f"#{number} still applies on the deploy host: !retry {number} follows it again. {NOTHING}",
+                number,
+            )
+
+    def _stop_words(self, rollout: Rollout) -> str:
+        step = rollout.current
+        if step is None:
+            return ""
+        if step.name is StepName.APPLY:
+            return f"; helm goes back in {step.environment}, I tell when it has"
+        return f" at {step.name}"

@@ -1,0 +1,123 @@
+"""Everything there is to tell about one rollout, gathered for its page."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import health
+from .answers import log_names, next_commands
+from .errors import QuarterdeckError
+from .ports import AuditRow
+from .rollout import OVER, Rollout, StepName
+from .world import World
+
+#: seconds the page waits for the cluster
+PATIENCE = 4.0
+#: bytes of each log that the page itself carries; the rest is read from an offset
+LOG_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """What the page shows.
+
+    Attributes:
+        next: commands that make sense now, ready to paste.
+        pods: environment -> pods now; an environment that could not be seen is in `blind` with why.
+        logs: file name -> (text, offset behind it).
+        by_hand: environment -> the lines a person types on the deploy host.
+    """
+
+    rollout: Rollout
+    next: tuple[str, ...]
+    diffs: Mapping[str, str] = field(default_factory=dict)
+    pods: Mapping[str, tuple[health.Pod, ...]] = field(default_factory=dict)
+    blind: Mapping[str, str] = field(default_factory=dict)
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    logs: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    by_hand: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    audit: tuple[AuditRow, ...] = ()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.rollout.state in OVER
+
+
+async def gather(world: World, number: int) -> Dossier | None:
+    """The dossier of a rollout, None if there is none of that number."""
+    rollout = await world.store.get(number)
+    if rollout is None:
+        return None
+
+    async def text(name: str) -> tuple[str, int]:
+        data, end = await world.files.read(number, name, 0, LOG_BYTES)
+        return data.decode("utf-8", "replace"), end
+
+    blind: dict[str, str] = {}
+
+    async def pods(environment: str) -> tuple[health.Pod, ...]:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return health.pods(await world.host.objects(rollout.service, environment))
+        except (QuarterdeckError, TimeoutError) as error:
+            blind[environment] = str(error) or f"no answer within {PATIENCE:.0f} s"
+            return ()
+
+    seen = dict(zip(rollout.environments, await asyncio.gather(*map(pods, rollout.environments)), strict=True))
+    diffs = {e: (await text(f"{e}.diff"))[0] for e in rollout.environments}
+    checks = [(s.environment, s.stage) for s in rollout.steps if s.name is StepName.CHECK]
+    evidence = {f"{e} {stage}": (await text(f"{e}.{stage}.evidence.json"))[0] for e, stage in checks}
+    logs = {name: await text(name) for name in log_names(rollout)}
+    return Dossier(
+        rollout=rollout,
+        next=next_commands(rollout),
+        diffs={e: d for e, d in diffs.items() if d},
+        pods={e: p for e, p in seen.items() if e not in blind},
+        blind=blind,
+        evidence={k: v for k, v in evidence.items() if v},
+        logs={name: found for name, found in logs.items() if found[0]},
+        by_hand={e: world.host.by_hand(rollout.service, e) for e in rollout.environments},
+        audit=await world.store.audit(number),
+    )
+
+
+def as_json(dossier: Dossier) -> dict[str, Any]:
+    """The same as data: what `/42.json` gives."""
+    rollout = dossier.rollout
+    return {
+        "number": rollout.number,
+        "id": rollout.id,
+        "kind": rollout.kind,
+        "state": rollout.state,
+        "service": rollout.service,
+        "environments": list(rollout.environments),
+        "tag": rollout.tag,
+        "before": dict(rollout.before),
+        "actor": rollout.actor,
+        "account": rollout.account,
+        "created": rollout.created.isoformat(),
+        "updated": rollout.updated.isoformat() if rollout.updated else None,
+        "ended": rollout.ended.isoformat() if rollout.ended else None,
+        "note": rollout.note,
+        "pending": list(rollout.pending),
+        "next": list(dossier.next),
+        "steps": [
+            {
+                "name": s.name,
+                "environment": s.environment,
+                "stage": s.stage,
+                "attempt": s.attempt,
+                "state": s.state,
+                "started": s.started.isoformat() if s.started else None,
+                "ended": s.ended.isoformat() if s.ended else None,
+                "result": dict(s.result),
+            }
+            for s in rollout.steps
+        ],
+        "pods": {e: [{"name": p.name, "tag": p.tag, "ready": p.ready, "words": p.words} for p in found] for e, found in dossier.pods.items()},
+        "by_hand": {e: list(lines) for e, lines in dossier.by_hand.items()},
+    }

@@ -1,0 +1,223 @@
+"""Turns the words of a command into a request, or into the one line to say instead."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .errors import NotFoundError, NotYetError, RequestError
+
+#: longest line of words we look at, in characters; IRC lines are shorter, Matrix messages need not be
+LONGEST = 400
+NOTHING = "Nothing done"
+_IGNORED = frozenset({"to", "on"})
+_LATER = ("--pin", "--alone", "--over", "--emergency", "--unpin")
+LATER_VERBS = frozenset(
+    [
+        "pending",
+        "why",
+        "restart",
+        "skip",
+        "note",
+        "approve",
+        "hold",
+        "unhold",
+        "veto",
+        "unveto",
+        "unstick",
+        "rebuild",
+        "mute",
+        "notify",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asks for, understood.
+
+    Attributes:
+        environment: a word for one environment, or "production" for all of that kind; empty if none was said.
+        tag: as typed; empty if none was said.
+        reason: the words after ` -- `.
+    """
+
+    service: str
+    environment: str = ""
+    tag: str = ""
+    reason: str = ""
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Split into words.
+
+    Raises:
+        RequestError: the text is too long, or holds control characters or bytes that were no UTF-8.
+    """
+    if len(text) > LONGEST:
+        raise RequestError(f"that line is too long ({len(text)} characters, {LONGEST} are enough). {NOTHING}")
+    if any(
+        unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") or c == "\N{REPLACEMENT CHARACTER}"
+        for c in text
+    ):
+        raise RequestError(f"that line holds control characters or is not UTF-8: type it again. {NOTHING}")
+    return tuple(text.split())
+
+
+def parse_target(verb: str, text: str, services: Iterable[str], environments: Iterable[str]) -> Request:
+    """Parse `SERVICE [ENV] [TAG] [-- why]`, in any order where the words can be told apart.
+
+    Raises:
+        RequestError: a word is missing, doubled or not understood; the text gives the exact command to type.
+    """
+    known = tuple(services)
+    said, reason = _split_reason(text)
+    places = {e.lower(): e for e in environments} | {"production": "production", "prod": "production"}
+    service, environment, rest = "", "", list[str]()
+    for word in said:
+        _refuse_later(word)
+        low = word.lower()
+        if low in _IGNORED and not rest:
+            continue
+        if not service and low in known:
+            service = low
+        elif not environment and low in places:
+            environment = places[low]
+        else:
+            rest.append(word)
+    if not service:
+        raise _no_service(verb, rest, known)
+    if rest and not environment:
+        near = nearest(rest[0], places)
+        if near or len(rest) > 1 or not looks_like_tag(rest[0]):
+            raise _no_environment(verb, service, rest, places, near)
+    if len(rest) > 1:
+        raise RequestError(
+            f"too many words: {clip(' '.join(rest[1:]))}. {usage(verb, service, environment)}. {NOTHING}"
+        )
+    tag = rest[0] if rest else ""
+    if tag.lower() == "latest":
+        raise RequestError(f"latest is no tag I deploy: say which, or none for the newest. {NOTHING}")
+    if tag and not looks_like_tag(tag):
+        raise RequestError(f"{clip(tag)} is no image tag. {usage(verb, service, environment)}. {NOTHING}")
+    return Request(service, environment, tag, reason)
+
+
+def parse_number(verb: str, text: str) -> tuple[int, tuple[str, ...]]:
+    """Parse `ID [more]` with ID as 42, #42 or r42; returns the number and the words after it.
+
+    Raises:
+        RequestError: there is no number.
+    """
+    said = words(text)
+    match = re.fullmatch(r"[#r]?([0-9]{1,9})", said[0]) if said else None
+    if match is None:
+        shown = f"{clip(said[0])} is no rollout number. " if said else ""
+        raise RequestError(f"{shown}Say !{verb} 42 (a rollout's number, see !status). {NOTHING}")
+    return int(match.group(1)), said[1:]
+
+
+def parse_confirm(text: str) -> tuple[str, int]:
+    """Parse `CODE [with N]`; the code in lower case, N 0 if none was said."""
+    said = words(text)
+    match len(said):
+        case 1:
+            return said[0].lower(), 0
+        case 3 if said[1].lower() == "with" and said[2].isascii() and said[2].isdigit() and len(said[2]) < 6:
+            return said[0].lower(), int(said[2])
+    raise RequestError(f"say !confirm CODE, or !confirm CODE with N, as the question shows it. {NOTHING}")
+
+
+def parse_names(verb: str, text: str, services: Iterable[str]) -> tuple[str, ...]:
+    """Parse service names; RequestError names the first that is not known."""
+    known = tuple(services)
+    said = tuple(word.lower() for word in words(text))
+    for word in said:
+        _refuse_later(word)
+        if word not in known:
+            raise _no_service(verb, [word], known)
+    return said
+
+
+def usage(verb: str, service: str = "", environment: str = "") -> str:
+    """The exact command to type."""
+    return f"Say !{verb} {service or 'SERVICE'} {environment or 'ENV'}" + (" [TAG]" if verb != "apply" else "")
+
+
+def looks_like_tag(word: str) -> bool:
+    """Whether a word has the form of an image tag (OCI distribution spec)."""
+    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", word) is not None
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The one known word at edit distance 1 (or with two letters swapped); empty if there is none or several."""
+    near = [candidate for candidate in known if _distance(word.lower(), candidate) == 1]
+    return near[0] if len(near) == 1 else ""
+
+
+def clip(text: str, limit: int = 40) -> str:
+    """A quotation that cannot fill the line."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _split_reason(text: str) -> tuple[tuple[str, ...], str]:
+    said = words(text)
+    if "--" in said:
+        at = said.index("--")
+        return said[:at], " ".join(said[at + 1 :])
+    return said, ""
+
+
+def _refuse_later(word: str) -> None:
+    low = word.lower()
+    later = (
+        low.split("=")[0] in _LATER
+        or low.startswith(("@", "#"))
+        or "," in low
+        or "/" in low
+        or low in ("canary", "beta")
+    )
+    if later:
+        raise NotYetError(f"{clip(word)}: not yet. {NOTHING}")
+    if low.startswith("-"):
+        raise RequestError(f"I know no option {clip(word)}. {NOTHING}")
+
+
+def _no_service(verb: str, rest: Sequence[str], known: Sequence[str]) -> RequestError:
+    if not rest:
+        return RequestError(f"which service? {usage(verb)}. I know {', '.join(sorted(known))}. {NOTHING}")
+    near = nearest(rest[0], known)
+    if near:
+        return NotFoundError(f"no service {clip(rest[0])}. Did you mean {near}? {usage(verb, near)}. {NOTHING}")
+    return NotFoundError(f"no service {clip(rest[0])}. I know {', '.join(sorted(known))}. {NOTHING}")
+
+
+def _no_environment(verb: str, service: str, rest: Sequence[str], places: dict[str, str], near: str) -> RequestError:
+    others = sorted(set(places.values()) - {near})
+    if near:
+        tail = " ".join([near, *rest[1:]])
+        return NotFoundError(
+            f'no environment "{clip(rest[0])}" for {service}. Did you mean: !{verb} {service} {tail} '
+            f"(also {', '.join(others)}). {NOTHING}"
+        )
+    return NotFoundError(
+        f'no environment "{clip(rest[0])}" for {service}: it has {", ".join(sorted(set(places.values())))}. {NOTHING}'
+    )
+
+
+def _distance(a: str, b: str) -> int:
+    """Damerau-Levenshtein distance (neighbours swapped count one)."""
+    rows = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
+    for i in range(len(a) + 1):
+        rows[i][0] = i
+    for j in range(len(b) + 1):
+        rows[0][j] = j
+    for i in range(1, len(a) + 1):
+        for j in range(1, len(b) + 1):
+            cost = a[i - 1] != b[j - 1]
+            rows[i][j] = min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + cost)
+            if i > 1 and j > 1 and a[i - 1] == b[j - 2] and a[i - 2] == b[j - 1]:
+                rows[i][j] = min(rows[i][j], rows[i - 2][j - 2] + 1)
+    return rows[-1][-1]

@@ -1,0 +1,138 @@
+"""Hears of merges, keeps the ledger of builds, and announces each image, or its failure, or its absence, once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from . import builds
+from .errors import QuarterdeckError
+from .model import Line, Service
+from .ports import Build, BuildState, EventStream
+from .world import World
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """When to look, in seconds.
+
+    Attributes:
+        timer: between two looks without any event.
+        overlap: how far a look reaches back behind the last one.
+        patience: how long a merged change may go without an image before we say so.
+        image: between two looks while an image is named but not in the registry yet.
+    """
+
+    timer: float = 30.0
+    overlap: float = 2.0
+    patience: float = 1500.0
+    image: float = 0.5
+
+
+class Herald:
+    """Events only wake it; the truth is read from Gerrit and the registry."""
+
+    def __init__(
+        self,
+        world: World,
+        events: EventStream,
+        pace: Pace | None = None,
+        ci_accounts: frozenset[str] | None = None,
+    ) -> None:
+        self.world, self.events, self.pace = world, events, pace or Pace()
+        self._bell = asyncio.Event()
+
+    async def run(self) -> None:
+        """For ever."""
+        listening = asyncio.create_task(self.events.run(self._ring), name="stream-events")
+        try:
+            while True:
+                self._bell.clear()
+                waiting = False
+                try:
+                    waiting = await self.look()
+                except QuarterdeckError as error:
+                    log.warning("cannot read merges and builds: %s", error)
+                await self._wait(self.pace.image if waiting else self.pace.timer)
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+    def _ring(self, event: str, project: str) -> None:
+        watched = {s.project for s in self.world.catalogue.services.values()}
+        if project in watched or event in ("connected", "dropped-output"):
+            self._bell.set()
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._bell.wait()
+        except TimeoutError:
+            pass
+
+    async def look(self) -> bool:
+        """One look at everything watched; True if an image is named but not in the registry yet."""
+        projects = {(s.project, s.branch) for s in self.world.catalogue.services.values() if s.project}
+        for project, branch in sorted(projects):
+            await self._merges(project, branch)
+        waiting = False
+        for build in await self.world.store.builds(states={BuildState.AWAITING}, limit=500):
+            waiting = await self._settle(build) or waiting
+        return waiting
+
+    async def _merges(self, project: str, branch: str) -> None:
+        """Add what was merged since the last look; on first sight remember without announcing."""
+        name = f"merged:{project}:{branch}"
+        seen = await self.world.store.cursor(name)
+        now = self.world.clock.now()
+        since = datetime.fromisoformat(seen) if seen else now - timedelta(days=14)
+        changes = await self.world.review.merged_since(project, branch, since - timedelta(seconds=self.pace.overlap))
+        state = BuildState.AWAITING if seen else BuildState.SEEN
+        await self.world.store.add_builds(
+            [Build(project, c.number, c.revision, c.subject, c.owner, c.submitted or now, state) for c in changes]
+        )
+        latest = max((c.submitted for c in changes if c.submitted), default=None)
+        if latest is not None:
+            await self.world.store.set_cursor(name, max(latest, since).isoformat())
+        elif not seen:
+            await self.world.store.set_cursor(name, now.isoformat())
+
+    async def _settle(self, build: Build) -> bool:
+        comments = await self.world.review.comments(build.project, build.change)
+        images, _ = builds.published(comments)
+        digests = {}
+        for image in images:
+            digest = await self.world.registry.digest(image.name, image.tag)
+            if digest is not None:
+                digests[image.name, image.tag] = digest
+        for settled in builds.settle(build, comments, digests, self.world.clock.now(), self.pace.patience):
+            if settled.build != build or settled.event:
+                await self._tell(settled)
+        return len(digests) < len(images)
+
+    async def _tell(self, settled: builds.Settled) -> None:
+        """Save the entry and say what is worth saying, in one transaction."""
+        build = settled.build
+        services = [s for s in self.world.catalogue.services.values() if self._concerns(s, build)]
+        lines: tuple[Line, ...] = ()
+        if settled.event and services and await self._worth_saying(settled, services):
+            lines = self.world.voice.lines(f"build_{settled.event}", None, build=build, services=services)
+        if settled.event:
+            build = replace(build, said=settled.event)
+        await self.world.store.set_build(build, lines)
+
+    async def _worth_saying(self, settled: builds.Settled, services: list[Service]) -> bool:
+        if settled.event != "ready":
+            return True
+        known = await self.world.store.builds(image=settled.build.image, limit=200)
+        why_not = builds.worth_saying(settled.build, services, announced=known)
+        if why_not:
+            log.info("%s:%s is not announced: %s", settled.build.image, settled.build.tag, why_not)
+        return not why_not
+
+    def _concerns(self, service: Service, build: Build) -> bool:
+        return service.image == build.image if build.image else service.project == build.project

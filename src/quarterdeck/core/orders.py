@@ -1,0 +1,201 @@
+"""Checks a request against Gerrit, registry and cluster: an order that can be carried out, or a refusal in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from . import builds, grammar, policy, values
+from .errors import EditRefusedError, NotFoundError, RequestError, TemporaryError
+from .grammar import NOTHING, Request
+from .model import Environment, Service, short_tag
+from .ports import BuildState, Tree
+from .rollout import Kind
+from .situation import Situation, survey
+from .world import World
+
+
+@dataclass(frozen=True)
+class Order:
+    """A request that was checked against the world.
+
+    Attributes:
+        tag: whole tag, as it stands in git.
+        ask_first: why a person is asked before anything is written; empty if nobody need be.
+    """
+
+    service: Service
+    environments: tuple[str, ...]
+    tag: str
+    situation: Situation
+    tree: Tree
+    plan: values.EditPlan
+    request: Request
+    ask_first: str = ""
+
+
+class Orders:
+    """Reads only; nothing is written before an order stands."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def parse(self, verb: str, text: str, default: str = "") -> Request:
+        catalogue = self.world.catalogue
+        request = grammar.parse_target(verb, text, catalogue.services, catalogue.environments)
+        if not request.environment and default:
+            return replace(request, environment=default)
+        if not request.environment:
+            raise RequestError(
+                f"which environment? {grammar.usage(verb, request.service)}, ENV one of "
+                f"{', '.join([*catalogue.environments, 'production'])}. {NOTHING}"
+            )
+        return request
+
+    async def check(self, request: Request, kind: Kind) -> Order:
+        """Check a request against Gerrit, registry and cluster; RequestError says what does not fit."""
+        world, service = self.world, self.world.catalogue.services[request.service]
+        try:
+            tip = await world.charts.tip()
+            tree = await world.charts.tree(tip, service.name)
+        except TemporaryError as error:
+            raise RequestError(f"Gerrit does not answer, so I cannot read the charts: {error}. {NOTHING}") from error
+        known = self.environments(tree, service)
+        environments = self._resolve(request, service, known)
+        names = tuple(e.name for e in known)
+        situation = await survey(world, service, names, 10.0)
+        missing = [situation.problems[e] for e in environments if e in situation.problems]
+        if missing:
+            raise RequestError(f"I cannot see {', '.join(environments)} of {service.name}: {missing[0]}. {NOTHING}")
+        tag = await self._tag(request, kind, service, environments, known, situation)
+        try:
+            plan = values.plan(tree, service.name, environments, tag) if tag else values.nothing(environments)
+        except EditRefusedError as error:
+            raise RequestError(
+                f"I cannot edit {service.name} safely: {error}. Push that patch by hand, then !apply {service.name} "
+                f"{request.environment}. {NOTHING}"
+            ) from error
+        if kind is Kind.DEPLOY:
+            await self._refuse_to_undo(service, plan, tag, situation)
+        return Order(service, environments, tag, situation, tree, plan, request)
+
+    def environments(self, tree: Tree, service: Service) -> tuple[Environment, ...]:
+        """A service's own environments that the catalogue knows, in rollout order."""
+        names = values.environments(tree, service.name)
+        return policy.order(e for e in self.world.catalogue.environments.values() if e.name in names)
+
+    def _resolve(self, request: Request, service: Service, known: Sequence[Environment]) -> tuple[str, ...]:
+        if request.environment == "production":
+            found = tuple(e.name for e in known if e.kind == "production")
+        else:
+            found = tuple(e.name for e in known if e.name == request.environment)
+        if not found:
+            has = ", ".join(e.name for e in known)
+            raise NotFoundError(f"{service.name} has no {request.environment}: it has {has}. {NOTHING}")
+        return found
+
+    async def _tag(
+        self,
+        request: Request,
+        kind: Kind,
+        service: Service,
+        environments: Sequence[str],
+        known: Sequence[Environment],
+        situation: Situation,
+    ) -> str:
+        if kind is Kind.APPLY:
+            tags = {situation.git.get(e, "") for e in environments}
+            return tags.pop() if len(tags) == 1 else ""
+        if kind is Kind.ROLLBACK and not request.tag:
+            return await self._ran_before(service, environments)
+        try:
+            if request.tag:
+                tag = builds.resolve(request.tag, await self.world.registry.tags(service.image), service.suffix)
+            elif any(e.kind == "staging" for e in known if e.name in environments):
+                tag = await self._newest(service)
+            else:
+                tag = self._staging_tag(service, known, situation)
+            digest = await self.world.registry.digest(service.image, tag)
+        except TemporaryError as error:
+            raise RequestError(
+                f"the registry does not answer, so I cannot check the image: {error}. {NOTHING}"
+            ) from error
+        if digest is None:
+            raise NotFoundError(f"{service.image}:{tag} is not in the registry. {NOTHING}")
+        return tag
+
+    async def _newest(self, service: Service) -> str:
+        ready = [b for b in await self.world.store.builds(image=service.image, states={BuildState.READY}) if b.said]
+        if not ready:
+            raise NotFoundError(
+                f"no image of {service.name} was announced yet: say the tag, !deploy {service.name} ENV TAG. {NOTHING}"
+            )
+        newest = ready[0].tag
+        for build in ready[1:]:
+            newest = build.tag if builds.newer(build.tag, newest) else newest
+        return newest
+
+    def _staging_tag(self, service: Service, known: Sequence[Environment], situation: Situation) -> str:
+        staging = next((e.name for e in known if e.kind == "staging"), "")
+        if not staging:
+            raise RequestError(f"{service.name} has no staging to take the tag from: say the tag. {NOTHING}")
+        if staging in situation.problems:
+            raise RequestError(f"I cannot see what staging runs: {situation.problems[staging]}. {NOTHING}")
+        tags = situation.serving.get(staging, {})
+        ready = [tag for tag, (up, all_) in tags.items() if up]
+        if len(ready) != 1 or tags[ready[0]][0] != tags[ready[0]][1]:
+            shown = ", ".join(f"{short_tag(t, service.suffix)} {up}/{n}" for t, (up, n) in tags.items()) or "nothing"
+            raise RequestError(
+                f"staging is no proof just now: it runs {shown}. Mend it, or say the tag: !deploy {service.name} production TAG. {NOTHING}"
+            )
+        return ready[0]
+
+    async def _ran_before(self, service: Service, environments: Sequence[str]) -> str:
+        """The tag our last rollout there replaced; one for all environments, or we ask which."""
+        found: dict[str, str] = {}
+        for rollout in await self.world.store.find(service=service.name, limit=200):
+            for environment in environments:
+                before = rollout.before.get(environment, "")
+                if environment not in found and before and before != rollout.tag:
+                    found[environment] = before
+        tags = set(found.values())
+        if len(tags) == 1 and len(found) == len(environments):
+            return tags.pop()
+        shown = "; ".join(f"{e} ran {short_tag(t, service.suffix)}" for e, t in found.items()) or "I have no record"
+        raise RequestError(
+            f"back to what? {shown}. Say the tag: !rollback {service.name} {' '.join(environments[:1])} TAG. {NOTHING}"
+        )
+
+    async def _refuse_to_undo(self, service: Service, plan: values.EditPlan, tag: str, situation: Situation) -> None:
+        """Law 4: somebody's newer hand-made bump that runs nowhere is not undone silently."""
+        ours = {r.tag for r in await self.world.store.find(service=service.name, limit=50)}
+        running = {situation.running(e) for e in situation.serving}
+        for environment, (old, new) in plan.effect.items():
+            if old == new or old in running or old in ours or not builds.newer(old, tag):
+                continue
+            short = short_tag(old, service.suffix)
+            raise RequestError(
+                f"not started. git says {short} for {service.name} {environment}: a bump made by hand, running nowhere, "
+                f"newer than {short_tag(tag, service.suffix)}. Go forward: !deploy {service.name} {environment} {short}, "
+                f"or take that change back in Gerrit first. {NOTHING}"
+            )
+
+    def nothing_to_do(self, order: Order) -> str:
+        if not order.plan.already:
+            return ""
+        for environment in order.environments:
+            tags = order.situation.serving.get(environment, {})
+            if [t for t, (_, n) in tags.items() if n] != [order.tag] or tags[order.tag][0] != tags[order.tag][1]:
+                return ""
+        up, n = order.situation.serving[order.environments[0]][order.tag]
+        return f"{title(order)} already runs {short(order)} ({up}/{n}). Nothing to do."
+
+
+def title(order: Order) -> str:
+    """`citoid codfw and eqiad`."""
+    return f"{order.service.name} {' and '.join(order.environments)}"
+
+
+def short(order: Order) -> str:
+    """The order's tag as people say it."""
+    return short_tag(order.tag, order.service.suffix)

@@ -1,0 +1,94 @@
+"""The one door for commands: who says it, which use case answers, and how a refusal reads."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+
+from . import grammar
+from .answers import HELP, Answers
+from .desk import Desk
+from .errors import QuarterdeckError
+from .grammar import LATER_VERBS, NOTHING
+from .model import Actor
+from .preview import Preview
+
+log = logging.getLogger(__name__)
+
+
+class Reception:
+    """Turns (verb, actor, words) into lines. Nothing a person says raises out of here."""
+
+    def __init__(self, desk: Desk, answers: Answers, preview: Preview) -> None:
+        self._say_one: Mapping[str, Callable[[Actor, str], Awaitable[str]]] = {
+            "deploy": desk.deploy,
+            "apply": desk.apply,
+            "confirm": desk.confirm,
+            "stop": desk.stop,
+            "retry": desk.retry,
+            "rollback": desk.rollback,
+            "preview": preview.preview,
+        }
+        self._say_many: Mapping[str, Callable[[Actor, str], Awaitable[list[str]]]] = {
+            "status": answers.status,
+            "versions": answers.versions,
+            "diff": answers.diff,
+            "pods": answers.pods,
+            "log": answers.log,
+            "whoami": answers.whoami,
+            "help": answers.help,
+        }
+        self._answers = answers
+        self._desk = desk
+
+    async def answer(self, verb: str, actor: Actor, text: str, addressed: bool = False) -> list[str]:
+        """The lines to say; none at all where the words are not for us.
+
+        Args:
+            verb: one of ours, or "" for a line whose first word is none of ours.
+            addressed: the line began with our nick.
+        """
+        try:
+            if not verb:
+                return self._unknown(actor, text, addressed)
+            if verb == "log" and actor.room and not addressed and not re.fullmatch(r"\s*[#r]?\d+(\s+\d+)?\s*", text):
+                return []  # other bots' !log
+            if verb == "deploy" and (alone := self._alone(text)):
+                return await self._options(actor, alone)
+            if verb in self._say_one:
+                said = await self._say_one[verb](actor, text)
+                return [self._to(actor, said)] if said else []
+            return await self._say_many[verb](actor, text)
+        except QuarterdeckError as error:
+            return [self._to(actor, str(error))]
+        except Exception:
+            number = secrets.token_hex(3)
+            log.exception("internal error %s in !%s", number, verb)
+            return [self._to(actor, f"internal error {number}; nothing more was done by this command")]
+
+    def _to(self, actor: Actor, text: str) -> str:
+        return text if text.startswith(("#", f"{actor.nick}:")) or not actor.room else f"{actor.nick}: {text}"
+
+    def _alone(self, text: str) -> str:
+        """The service, if it is the only word."""
+        said = text.split()
+        return said[0].lower() if len(said) == 1 and said[0].lower() in self._desk.world.catalogue.services else ""
+
+    async def _options(self, actor: Actor, name: str) -> list[str]:
+        """`!deploy citoid` alone never acts: the versions, and the exact commands."""
+        service = self._desk.world.catalogue.services[name]
+        line = await self._answers.versions_line(service)
+        return [line, self._to(actor, f"say !deploy {name} staging, or !deploy {name} production. {NOTHING}")]
+
+    def _unknown(self, actor: Actor, text: str, addressed: bool) -> list[str]:
+        word = text.lstrip("! ").split(maxsplit=1)[0].lower() if text.lstrip("! ") else ""
+        if word in LATER_VERBS:
+            return [self._to(actor, f"!{word}: not yet. {NOTHING}")]
+        near = grammar.nearest(word, HELP)
+        if near:
+            return [self._to(actor, f"no command !{grammar.clip(word)}. Did you mean !{near}? {NOTHING}")]
+        if addressed or not actor.room:
+            return [self._to(actor, f"I do not know {grammar.clip(word) or 'that'}. Say !help. {NOTHING}")]
+        return []

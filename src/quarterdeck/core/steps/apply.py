@@ -1,0 +1,178 @@
+"""APPLY: one host job that diffs again, compares and applies; exactly once, whatever dies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from .. import health
+from .. import releases as listing
+from ..commands import DIFFERS, HELD, MOVED, UNREADY
+from ..errors import (
+    LostError,
+    NotFoundError,
+    PermanentError,
+    QuarterdeckError,
+    StopRequested,
+    TemporaryError,
+)
+from ..ports import JobState, JobStatus
+from ..rollout import Step, StepName, StepState, job_name
+from .diff import stage_releases
+from .run import Run
+from .watch import watch
+
+
+async def apply(run: Run, step: Step) -> Mapping[str, Any]:
+    """Apply what was shown.
+
+    Raises:
+        PermanentError: it was not applied, or helm went back; says which.
+        LostError: the job's end cannot be proven.
+        StopRequested: a person stopped it and the job has ended.
+    """
+    world, found = run.world, run.rollout.result(StepName.DIFF)
+    mine = found["environments"][step.environment]
+    pinned = {
+        n: mine["releases"][n]["revision"] for n in stage_releases(mine, step.stage) if n in mine["changed_releases"]
+    }
+    job = job_name(run.rollout, step)
+    seconds = await _deadline(run, step.environment)
+    begun = step.started or world.clock.now()
+    status = await run.patiently("the deploy host", lambda: world.runner.status(job), world.limits.sync)
+    if status.state is JobState.ABSENT:
+        await _prove_not_started(run, step, status, pinned)
+        lines = () if step.state is StepState.INTENDED else world.voice.lines("sal_start", run.rollout, step=step)
+        step = await run.intend(
+            step, lines, host=status.host, job=job, pinned=pinned, hashes=await _templates(run, step)
+        )
+        begun = step.started or begun
+        script = world.host.apply_script(
+            run.service.name,
+            step.environment,
+            tuple(pinned),
+            {
+                "diff": mine["digest"],
+                **{f"diff.{n}": digest for n, digest in mine["parts"].items() if n in pinned},
+                **{f"revision.{n}": str(r) for n, r in pinned.items()},
+            },
+            {
+                "export": mine["job"],
+                "id": run.rollout.id,
+                "note": f"quarterdeck #{run.rollout.number} ({run.rollout.shell})",
+            },
+        )
+        try:
+            status = await world.runner.start(job, script)
+        except TemporaryError as error:
+            status = await _look_again(run, job, error)
+    watching = asyncio.create_task(watch(run, step))
+    try:
+        status = await _until_ended(run, job, f"{step.environment}.{step.stage}.apply.log", seconds)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    took = (world.clock.now() - begun).total_seconds()
+    return {**await _verdict(run, step, job, status, pinned), "seconds": took}
+
+
+async def _templates(run: Run, step: Step) -> list[str]:
+    """The pod templates that are there before the apply, so that the watcher judges only newer ones."""
+    try:
+        return sorted(health.hashes(await run.world.host.objects(run.service.name, step.environment)))
+    except QuarterdeckError:
+        return []
+
+
+async def _prove_not_started(run: Run, step: Step, status: JobStatus, pinned: Mapping[str, int]) -> None:
+    """Law 7: go on by ourselves only if the same host says absent and the revisions are still the pinned ones."""
+    if step.state is not StepState.INTENDED:
+        return
+    if status.host != step.intent["host"]:
+        raise LostError("the deploy host was restarted since the apply was asked for, its job is gone", step.started)
+    live = {r.name: r.revision for r in await run.world.host.releases(run.service.name, step.environment)}
+    moved = [name for name, revision in pinned.items() if live.get(name) != revision]
+    if moved:
+        raise LostError(f"the job is gone and release {moved[0]} is no longer at the pinned revision", step.started)
+
+
+async def _look_again(run: Run, job: str, error: TemporaryError) -> JobStatus:
+    """The connection broke while starting: the job's name tells whether it began."""
+    try:
+        status = await run.patiently("the deploy host", lambda: run.world.runner.status(job), run.world.limits.sync)
+    except PermanentError as away:
+        raise LostError(f"the deploy host went away while the apply was starting: {away}") from error
+    if status.state is JobState.ABSENT:
+        raise PermanentError(f"the apply did not start: {error}") from error
+    return status
+
+
+async def _deadline(run: Run, environment: str) -> float:
+    """Seconds an apply may take: the helmfile's own timeout for the upgrade and again for the way back, and some."""
+    timeout = run.rollout.facts.get("timeout", {}).get(environment, 600)
+    return 2.0 * float(timeout) + run.world.limits.apply_extra
+
+
+async def _until_ended(run: Run, job: str, log: str, seconds: float) -> JobStatus:
+    """Follow to the end; a stop or the deadline interrupts the job, and then its end is awaited all the same."""
+    following = asyncio.create_task(run.follow(job, log))
+    flag = asyncio.create_task(run.interrupted.wait())
+    try:
+        ended, _ = await asyncio.wait({following, flag}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if following not in ended:
+            await _interrupt(run, job)
+            ended, _ = await asyncio.wait({following}, timeout=seconds)
+            if following not in ended:
+                raise LostError(f"job {job} was interrupted and did not end within {seconds:.0f} s")
+        return following.result()
+    except TemporaryError as error:
+        raise LostError(f"the deploy host went away while it applied: {error}") from error
+    finally:
+        for task in (following, flag):
+            task.cancel()
+        await asyncio.gather(following, flag, return_exceptions=True)
+
+
+async def _interrupt(run: Run, job: str) -> None:
+    try:
+        await run.world.runner.stop(job)
+    except TemporaryError as error:
+        raise LostError(f"the deploy host went away before the apply could be interrupted: {error}") from error
+
+
+async def _verdict(run: Run, step: Step, job: str, status: JobStatus, pinned: Mapping[str, int]) -> Mapping[str, Any]:
+    """Decide from exit status and revisions what the job did; the pods are judged by CHECK."""
+    if status.state is JobState.LOST:
+        raise LostError("helmfile on the deploy host ended without an exit status", step.started)
+    refusals = {
+        UNREADY: f"not applied: {await _reason(run, step)}",
+        HELD: "not applied: another apply of this service holds the host's lock",
+        DIFFERS: "not applied: the diff is no longer the one that was shown. Say it again to see the new one",
+        MOVED: "not applied: somebody else is on this release, or was since the diff. Say it again",
+    }
+    if status.status in refusals:
+        raise PermanentError(refusals[status.status])
+    if status.status != 0:
+        if run.interrupted.is_set():
+            raise StopRequested
+        raise PermanentError(f"helmfile apply ended with exit status {status.status}: {await _reason(run, step)}")
+    try:
+        listed = await run.world.runner.read(job, "releases.json")
+        after = {r.name: r for r in listing.releases(listed, await run.world.runner.read(job, "revisions.json"))}
+    except (TemporaryError, NotFoundError) as error:
+        raise LostError(f"applied, but the releases could not be read afterwards: {error}") from error
+    for name, revision in pinned.items():
+        release = after.get(name)
+        if release is None or release.status != "deployed" or release.revision != revision + 1:
+            stands = f"{release.status} at revision {release.revision}" if release else "gone"
+            raise PermanentError(f"applied, but release {name} is {stands}, not deployed at {revision + 1}")
+    return {"revisions": {name: after[name].revision for name in pinned}, "job": job}
+
+
+async def _reason(run: Run, step: Step) -> str:
+    """Helm's own sentence out of the log, else its last line."""
+    data, _ = await run.world.files.read(run.rollout.number, f"{step.environment}.{step.stage}.apply.log")
+    lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("Error:")]
+    return (errors or lines or ["no output"])[-1][:200]

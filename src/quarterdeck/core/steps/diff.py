@@ -1,0 +1,111 @@
+"""DIFF: let the deploy host diff the pinned commit against every environment, and read what would change."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .. import diff as reader
+from .. import releases as listing
+from ..errors import NotFoundError, PermanentError
+from ..ports import Release
+from ..rollout import Rollout, Step, StepName, job_name
+from .run import Run
+
+CANARY, DEFAULT = "canary", "default"
+
+
+async def diff(run: Run, step: Step) -> Mapping[str, Any]:
+    """Diff all environments, say the changed lines, and lay out the APPLY and CHECK steps that follow.
+
+    Raises:
+        PermanentError: helmfile failed, or the two copies of a diff differ.
+    """
+    commit = str(run.rollout.result(StepName.SYNC)["commit"])
+    step = await run.intend(step, commit=commit)
+    found = await asyncio.gather(*(_one(run, step, env, commit) for env in run.rollout.environments))
+    result = {"commit": commit, "environments": dict(zip(run.rollout.environments, found, strict=True))}
+    steps = tuple(s for s in run.rollout.steps if s.name not in (StepName.APPLY, StepName.CHECK))
+    lines = run.world.voice.lines("diff", run.rollout, found=result["environments"])
+    await run.done(step, result, lines)
+    await run.save(replace(run.rollout, steps=steps + layout(run.rollout, result), version=run.rollout.version + 1))
+    return result
+
+
+async def _one(run: Run, step: Step, environment: str, commit: str) -> dict[str, Any]:
+    world, number = run.world, run.rollout.number
+    job = job_name(run.rollout, replace(step, environment=environment))
+    script = world.host.diff_script(run.service.name, environment, commit)
+    ended = await run.job(job, script, f"{environment}.diff.log", world.limits.diff)
+    if ended.status != 0:
+        raise PermanentError(f"helmfile diff failed in {environment}: {await _tail(run, environment)}")
+    raw = await _read(run, job, "diff")
+    digest = hashlib.sha256(raw).hexdigest()
+    if digest != (await _read(run, job, "diff.sha256")).decode().strip():
+        raise PermanentError(f"the diff of {environment} changed on its way from the deploy host")
+    text = world.redactor.text(raw.decode("utf-8", "replace"))
+    await world.files.write(number, f"{environment}.diff", text.encode())
+    found = listing.releases(await _read(run, job, "releases.json"), await _read(run, job, "revisions.json"))
+    if not found:
+        raise PermanentError(f"helmfile lists no release of {run.service.name} in {environment}")
+    parts = listing.digests(await _read(run, job, "diff.releases"))
+    return {"job": job, "digest": digest, "parts": parts, **describe(run, environment, text, found)}
+
+
+def describe(run: Run, environment: str, text: str, releases: Sequence[Release]) -> dict[str, Any]:
+    """What a diff says, as data that can be stored: releases, counts, surprises, the lines for chat."""
+    old = run.rollout.before.get(environment, "")
+    tag = run.rollout.tag
+    read = reader.read(text, {run.service.image: (old, tag) if old else tag} if tag else {})
+    return {
+        "releases": {r.name: {"revision": r.revision, "status": r.status, "namespace": r.namespace} for r in releases},
+        "changes": not read.empty,
+        "changed_releases": [r.name for r in read.releases if r.objects],
+        "image_only": read.image_only,
+        "surprises": list(read.surprises),
+        "pods": read.pods,
+        "lines": list(read.changed_lines(4)),
+        "summary": read.summary(),
+        "workloads": [list(w) for w in read.workloads()],
+    }
+
+
+def layout(rollout: Rollout, result: Mapping[str, Any]) -> tuple[Step, ...]:
+    """APPLY and CHECK steps in the lawful order: canaries everywhere first, then the rest, primary last."""
+    steps: list[Step] = []
+    diffed = rollout.step(StepName.DIFF)
+    attempt = diffed.attempt if diffed else 1
+    for stage in (CANARY, DEFAULT):
+        for environment in rollout.environments:
+            found = result["environments"][environment]
+            mine = stage_releases(found, stage)
+            if not mine:
+                continue
+            if any(name in found["changed_releases"] for name in mine):
+                steps.append(Step(StepName.APPLY, environment, stage, attempt))
+            steps.append(Step(StepName.CHECK, environment, stage, attempt))
+    return tuple(steps)
+
+
+def stage_releases(found: Mapping[str, Any], stage: str) -> tuple[str, ...]:
+    """The releases of an environment that belong to a stage: those called canary, or all others."""
+    return tuple(name for name in found["releases"] if name.endswith(CANARY) is (stage == CANARY))
+
+
+async def _read(run: Run, job: str, name: str) -> bytes:
+    async def read() -> bytes:
+        try:
+            return await run.world.runner.read(job, name)
+        except NotFoundError:
+            return b""
+
+    return await run.patiently("the deploy host", read, run.world.limits.diff)
+
+
+async def _tail(run: Run, environment: str, lines: int = 3) -> str:
+    data, _ = await run.world.files.read(run.rollout.number, f"{environment}.diff.log")
+    kept = [line.strip() for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
+    return " / ".join(kept[-lines:]) or "no output"

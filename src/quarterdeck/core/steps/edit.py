@@ -1,0 +1,84 @@
+"""EDIT: move the tag in the values files and have a Gerrit change for it, without a vote yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .. import values
+from ..model import Draft, short_tag
+from ..ports import Tree
+from ..rollout import Kind, Rollout, Step, StepState, change_id
+from .run import Run
+
+
+async def edit(run: Run, step: Step) -> Mapping[str, Any]:
+    """Compute the edit on a pinned base and propose it; nothing to write is a lawful end.
+
+    Raises:
+        EditRefusedError: the values files do not allow a safe edit; says where the candidates are.
+        ConflictError: the change exists with another content.
+    """
+    world, charts = run.world, run.world.catalogue.charts
+    if step.state is StepState.TODO:
+        base = await run.patiently("Gerrit", world.charts.tip, world.limits.gate)
+    else:
+        base = step.intent["base"]
+    tree = await run.patiently("Gerrit", lambda: world.charts.tree(base, run.service.name), world.limits.gate)
+    plan = plan_edit(run, tree)
+    effect = {environment: list(tags) for environment, tags in plan.effect.items()}
+    if plan.already:
+        return {"already": True, "base": base, "effect": effect, "files": []}
+    identity = change_id(run.rollout.id, step)
+    step = await run.intend(step, write_set=plan.write_set, base=base, change_id=identity, effect=effect)
+    person = world.catalogue.people.get(run.rollout.actor)
+    draft = Draft(
+        project=charts.project,
+        branch=charts.branch,
+        change_id=identity,
+        base=base,
+        message=message(run.rollout, identity, run.service.suffix, step.intent.get("commits", ())),
+        files=plan.files,
+        topic=f"quarterdeck-{run.rollout.id}",
+        author=(person.name, person.email) if person and person.email else None,
+    )
+    change = await run.patiently("Gerrit", lambda: world.review.propose(draft), world.limits.gate)
+    return {
+        "change": change.number,
+        "change_id": identity,
+        "revision": change.revision,
+        "base": base,
+        "effect": effect,
+        "files": sorted(plan.files),
+        "blobs": {path: blob for path, (_, blob, _) in change.files.items()},
+    }
+
+
+def plan_edit(run: Run, tree: Tree) -> values.EditPlan:
+    """The edit that brings the rollout's environments to its tag."""
+    return values.plan(tree, run.service.name, run.rollout.environments, run.rollout.tag)
+
+
+def message(rollout: Rollout, identity: str, suffix: str, commits: tuple[str, ...] = ()) -> str:
+    """The commit message: what, who asked, which rollout; a rollback in Gerrit's revert form."""
+    if rollout.kind is Kind.ROLLBACK:
+        bad = rollout.facts.get("bad_tag", "")
+        subject = f'Revert "{rollout.service}: bump to {bad}"' if bad else f"{rollout.service}: back to {rollout.tag}"
+        body = [
+            f"Going back to {rollout.tag}, which ran before.",
+            f"Reason for revert: {rollout.reason or 'rollback'}",
+        ]
+    else:
+        subject = f"{rollout.service}: bump to {rollout.tag}"
+        if len(subject) > 50:
+            short = f"{rollout.service}: bump to {short_tag(rollout.tag, suffix)}"
+            subject = short if len(short) <= 50 else subject
+        body = [*commits] or [f"For {', '.join(rollout.environments)}."]
+        if rollout.reason:
+            body.append(f"Why: {rollout.reason}")
+    footers = [
+        f"Requested-by: {rollout.shell} ({rollout.account})",
+        f"Rollout: #{rollout.number} {rollout.id}",
+        f"Change-Id: {identity}",
+    ]
+    return "\n".join([subject, "", *body, "", *footers]) + "\n"

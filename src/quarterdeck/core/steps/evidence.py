@@ -1,0 +1,28 @@
+"""Keeps what bad pods looked like, captured while they were there: helm's way back removes them within a second."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from .. import health
+from ..rollout import Step
+from .run import Run
+
+
+async def keep_evidence(run: Run, step: Step, verdict: health.Verdict, objects: Sequence[Mapping[str, Any]]) -> None:
+    """Write reasons, exit codes and the pods' own statuses to the rollout's files, redacted."""
+    now = run.world.clock.now()
+    names = {e.pod for e in verdict.evidence}
+    pods = [o for o in objects if o.get("kind") == "Pod" and o.get("metadata", {}).get("name") in names]
+    kept = {
+        "captured": now.isoformat(),
+        "environment": step.environment,
+        "text": verdict.text,
+        "evidence": [asdict(e) for e in verdict.evidence],
+        "pods": [{"name": p["metadata"]["name"], "status": p.get("status", {})} for p in pods],
+    }
+    text = run.world.redactor.text(json.dumps(kept, indent=1, default=str))
+    await run.world.files.write(run.rollout.number, f"{step.environment}.{step.stage}.evidence.json", text.encode())

@@ -1,0 +1,69 @@
+"""GATE: ask a person once, over everything that will happen, where the rules say so."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from .. import policy
+from ..model import EnvironmentKind
+from ..rollout import Move, Rollout, Step, StepName, StepState
+from .run import Run
+
+
+class Paused(Exception):
+    """A question is open."""
+
+
+async def gate(run: Run, step: Step) -> Mapping[str, Any]:
+    """Pass, or open the question and raise Paused. An answered question passes with who answered."""
+    if step.intent.get("answered"):
+        return {"asked": True, "by": step.intent["answered"]}
+    found = run.rollout.result(StepName.DIFF)["environments"]
+    digest = plan_digest(run.rollout)
+    kinds = [run.world.catalogue.environments[e].kind for e in run.rollout.environments]
+    asked = policy.ask(
+        kind=run.rollout.kind,
+        environments=[run.world.catalogue.environments[e] for e in run.rollout.environments],
+        found=found,
+        first=await is_beginner(run),
+        digest=digest,
+    )
+    if asked is None:
+        return {"asked": False}
+    limits = run.world.limits
+    seconds = limits.ask_production if EnvironmentKind.PRODUCTION in kinds else limits.ask_staging
+    deadline = run.world.clock.now() + timedelta(seconds=seconds)
+    opened = replace(step, state=StepState.INTENDED, intent={"asked": asked.text}, started=run.world.clock.now())
+    rollout = replace(run.rollout, code=asked.code, code_count=asked.count, deadline=deadline)
+    lines = run.world.voice.lines("ask", rollout, asked=asked, found=found)
+    await run.move(
+        Move.PAUSE,
+        lines,
+        steps=run.rollout.with_step(opened).steps,
+        code=asked.code,
+        code_count=asked.count,
+        deadline=deadline,
+        digest=digest,
+        note=asked.text,
+    )
+    raise Paused
+
+
+def plan_digest(rollout: Rollout) -> str:
+    """What a code stands for: this rollout, these diffs, at this commit."""
+    result = rollout.result(StepName.DIFF)
+    plan = {e: (f["digest"], f["releases"]) for e, f in result["environments"].items()}
+    text = json.dumps([rollout.id, result["commit"], plan], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def is_beginner(run: Run) -> bool:
+    """Whether this person has had fewer successful rollouts than the setting wants before it stops asking."""
+    if run.world.ask_first <= 0:
+        return False
+    return await run.world.store.successes(run.rollout.actor) < run.world.ask_first

@@ -1,0 +1,100 @@
+"""MERGE: vote on exactly our patch set and wait until it is merged, by the gate or by us."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import ConflictError, PermanentError, StopRequested
+from ..model import Change, ChangeStatus, MergeMode, Vote
+from ..rollout import Step, StepName
+from .run import Run
+
+
+async def merge(run: Run, step: Step) -> Mapping[str, Any]:
+    """Bring the change of EDIT to the branch.
+
+    Raises:
+        ConflictError: it no longer merges, or is no longer ours: compute it again.
+        PermanentError: CI or a person said no, or nobody said anything within the deadline.
+    """
+    edited = run.rollout.result(StepName.EDIT)
+    if edited.get("already"):
+        return {"already": True, "commit": edited["base"]}
+    charts, limits = run.world.catalogue.charts, run.world.limits
+    number = int(edited["change"])
+
+    async def look() -> Change:
+        return await run.world.review.get(charts.project, number)
+
+    change = await run.patiently("Gerrit", look, limits.gate)
+    if change.status is ChangeStatus.NEW:
+        step = await run.intend(step, change=number, revision=edited["revision"])
+        change = await _vote(run, change, edited)
+        begun = step.started or run.world.clock.now()
+        while change.status is ChangeStatus.NEW:
+            _refuse_if_hopeless(change, edited)
+            if charts.merge is MergeMode.SUBMIT and change.submittable:
+                ready = change
+                change = await run.patiently("Gerrit", lambda c=ready: run.world.review.submit(c), limits.gate)  # type: ignore[misc]
+                continue
+            if (run.world.clock.now() - begun).total_seconds() > limits.gate:
+                raise PermanentError(
+                    f"change {number} is not merged after {limits.gate:.0f} s: CI said nothing. "
+                    "Vote or submit it there, then retry"
+                )
+            try:
+                await run.pause(limits.poll)
+            except StopRequested:
+                change = await _withdraw(run, change)
+                if change.status is not ChangeStatus.MERGED:
+                    raise
+            else:
+                change = await run.patiently("Gerrit", look, limits.gate)
+    if change.status is ChangeStatus.ABANDONED:
+        raise PermanentError(f"change {number} was abandoned by somebody")
+    if {path: blob for path, (_, blob, _) in change.files.items()} != edited["blobs"]:
+        raise PermanentError(f"change {number} was merged with another content than ours")
+    return {"commit": change.revision, "change": number}
+
+
+async def _vote(run: Run, change: Change, edited: Mapping[str, Any]) -> Change:
+    """Vote once, after proving that nothing else rides along."""
+    _refuse_if_hopeless(change, edited)
+    review = run.world.review
+    others = await run.patiently("Gerrit", lambda: review.submitted_together(change), run.world.limits.gate)
+    if others:
+        raise PermanentError(f"change {change.number} would take along {', '.join(map(str, others))}")
+    words = f"Requested by {run.rollout.shell} ({run.rollout.account}), rollout #{run.rollout.number}"
+    return await run.patiently("Gerrit", lambda: review.approve(change, words), run.world.limits.gate)
+
+
+def _refuse_if_hopeless(change: Change, edited: Mapping[str, Any]) -> None:
+    """Stop early where waiting cannot help: foreign patch set, a no from CI or from a person."""
+    if change.revision != edited["revision"]:
+        raise ConflictError(f"change {change.number} has a patch set that is not ours")
+    ours = max((v.at for v in change.votes if v.label == "Code-Review" and v.value == 2 and v.at), default=None)
+    for vote in change.votes:
+        if vote.label == "Code-Review" and vote.value == -2:
+            raise PermanentError(f"{vote.who} voted Code-Review -2 on change {change.number}. Settle it there")
+        if vote.label == "Verified" and vote.value < 0 and _newer(vote, ours):
+            raise PermanentError(
+                f"{vote.who} says Verified {vote.value} on change {change.number}: CI refused the patch"
+            )
+
+
+def _newer(vote: Vote, ours: Any) -> bool:
+    return ours is not None and vote.at is not None and vote.at >= ours
+
+
+async def _withdraw(run: Run, change: Change) -> Change:
+    """Take the change back if it is still open; the gate may have been faster."""
+    review, project = run.world.review, run.world.catalogue.charts.project
+    latest = await review.get(project, change.number)
+    if latest.status is ChangeStatus.NEW:
+        try:
+            await review.abandon(latest, f"Stopped by {run.rollout.stop or 'request'}, rollout #{run.rollout.number}")
+        except PermanentError:
+            pass  # the gate was faster; the next read says so
+        latest = await review.get(project, change.number)
+    return latest

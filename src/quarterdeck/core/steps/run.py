@@ -1,0 +1,156 @@
+"""One rollout in the worker's hands: its only writer while it is RUNNING."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from ..errors import PermanentError, StopRequested, TemporaryError
+from ..model import Line, Service
+from ..ports import JobState, JobStatus
+from ..rollout import Move, Rollout, Step, StepState, advance
+from ..world import World
+
+T = TypeVar("T")
+
+
+class Run:
+    """Saves what a step intends and finds, speaks in the same transaction, and hears the stop flag.
+
+    Attributes:
+        rollout: as last saved.
+        interrupted: set when somebody raised the stop flag.
+        resumed: the worker took the rollout up again after a crash or a retry.
+    """
+
+    def __init__(self, world: World, rollout: Rollout, resumed: bool = False) -> None:
+        self.world = world
+        self.rollout = rollout
+        self.resumed = resumed
+        self.interrupted = asyncio.Event()
+        if rollout.stop:
+            self.interrupted.set()
+
+    @property
+    def service(self) -> Service:
+        """The catalogue's entry of the service."""
+        return self.world.catalogue.services[self.rollout.service]
+
+    async def save(
+        self, new: Rollout, lines: Sequence[Line] = (), write_set: Sequence[tuple[str, str]] | None = None
+    ) -> None:
+        """One move, its lines and its write set in one transaction."""
+        self.rollout = await self.world.store.save(self.rollout, new, lines, write_set)
+
+    async def move(
+        self,
+        move: Move,
+        lines: Sequence[Line] = (),
+        write_set: Sequence[tuple[str, str]] | None = None,
+        **changes: Any,
+    ) -> None:
+        """Advance by the table and save."""
+        await self.save(advance(self.rollout, move, self.world.clock.now(), **changes), lines, write_set)
+
+    async def intend(
+        self,
+        step: Step,
+        lines: Sequence[Line] = (),
+        write_set: Sequence[tuple[str, str]] | None = None,
+        **intent: Any,
+    ) -> Step:
+        """Save what is about to be done, before it is done."""
+        begun = replace(
+            step,
+            state=StepState.INTENDED,
+            intent={**step.intent, **intent},
+            started=step.started or self.world.clock.now(),
+        )
+        await self.move(Move.STEP, lines, write_set, steps=self.rollout.with_step(begun).steps)
+        return begun
+
+    async def done(self, step: Step, result: Mapping[str, Any], lines: Sequence[Line] = (), **changes: Any) -> None:
+        """Save what came of a step."""
+        now = self.world.clock.now()
+        begun = self.rollout.step(step.name, step.environment, step.stage) or step
+        ended = replace(begun, state=StepState.DONE, result=result, started=begun.started or now, ended=now)
+        changes = {"steps": self.rollout.with_step(ended).steps, **changes}
+        await self.move(Move.STEP, lines, **changes)
+
+    async def say(self, event: str, **facts: Any) -> None:
+        """Speak without a move (a warning, a sign of life)."""
+        await self.world.store.say(self.world.voice.lines(event, self.rollout, **facts))
+
+    def check_stop(self) -> None:
+        """Raise StopRequested if somebody raised the flag."""
+        if self.interrupted.is_set():
+            raise StopRequested
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep, but wake and raise StopRequested as soon as the flag is raised."""
+        sleeping = asyncio.ensure_future(self.world.clock.sleep(seconds))
+        flag = asyncio.ensure_future(self.interrupted.wait())
+        try:
+            await asyncio.wait({sleeping, flag}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sleeping, flag):
+                task.cancel()
+            await asyncio.gather(sleeping, flag, return_exceptions=True)
+        self.check_stop()
+
+    async def patiently(self, what: str, act: Callable[[], Awaitable[T]], seconds: float) -> T:
+        """Do *act*, again and again while the other side is late, until *seconds* have passed.
+
+        Raises:
+            PermanentError: the other side stayed away; says for how long and what it said last.
+            StopRequested: the flag was raised meanwhile.
+        """
+        begun = self.world.clock.now()
+        while True:
+            self.check_stop()
+            try:
+                return await act()
+            except TemporaryError as error:
+                waited = (self.world.clock.now() - begun).total_seconds()
+                if waited >= seconds:
+                    raise PermanentError(f"{what}: no use after {waited:.0f} s: {error}") from error
+                await self.pause(min(error.retry_after, max(seconds - waited, 0.05)))
+
+    async def job(self, job: str, script: str, log: str, seconds: float) -> JobStatus:
+        """Run a host job that only reads: start (or find) it, keep its log, wait for its end.
+
+        Raises:
+            PermanentError: it ended without an exit status, or it took longer than *seconds*.
+        """
+
+        async def attempt() -> JobStatus:
+            await self.world.runner.start(job, script)
+            return await self.follow(job, log)
+
+        try:
+            async with asyncio.timeout(seconds):
+                status = await self.patiently("the deploy host", attempt, seconds)
+        except TimeoutError:
+            await self.world.runner.stop(job)
+            raise PermanentError(f"job {job} on the deploy host did not end within {seconds:.0f} s") from None
+        if status.state is not JobState.DONE:
+            raise PermanentError(f"job {job} on the deploy host ended without an exit status")
+        return status
+
+    async def follow(self, job: str, log: str) -> JobStatus:
+        """Follow a job to its end, appending its redacted log to our file; re-attaches where the file ends."""
+        number, files = self.rollout.number, self.world.files
+        mark = f"{log}.offset"
+        kept, _ = await files.read(number, mark)
+        offset = int(kept or b"0")
+        stream = self.world.redactor.stream()
+
+        async def keep(at: int, chunk: bytes) -> None:
+            await files.append(number, log, stream.feed(chunk))
+            await files.write(number, mark, str(at + len(chunk)).encode())
+
+        status = await self.world.runner.follow(job, offset, keep)
+        await files.append(number, log, stream.flush())
+        return status

@@ -1,0 +1,49 @@
+"""The watcher: judges the new pods while APPLY still runs, keeps evidence, and warns long before helm gives up."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+
+from .. import health
+from ..errors import QuarterdeckError
+from ..rollout import Step
+from .check import wanted_pods
+from .evidence import keep_evidence
+from .run import Run
+
+log = logging.getLogger(__name__)
+
+
+async def watch(run: Run, step: Step) -> None:
+    """For ever, until cancelled: one warning at most, one "still" line every few minutes, evidence whenever bad."""
+    world, limits = run.world, run.world.limits
+    begun = world.clock.now()
+    told, warned = begun, False
+    memory = health.Memory()
+    wanted = None
+    while True:
+        try:
+            wanted = wanted or replace(
+                await wanted_pods(run, step, applied=False), ignore=frozenset(step.intent.get("hashes", ()))
+            )
+            objects = await world.host.objects(run.service.name, step.environment)
+        except QuarterdeckError as error:
+            log.info("the watcher of #%s cannot see the pods: %s", run.rollout.number, error)
+            await world.clock.sleep(limits.poll)
+            continue
+        now = world.clock.now()
+        verdict = health.judge(objects, wanted, memory, now)
+        memory = verdict.memory
+        if verdict.state is health.State.BAD:
+            await keep_evidence(run, step, verdict, objects)
+            if verdict.terminal and not warned:
+                warned = True
+                timeout = run.rollout.facts.get("timeout", {}).get(step.environment)
+                gives_up = begun + timedelta(seconds=float(timeout)) if timeout else None
+                await run.say("bad", step=step, words_=verdict.text, gives_up=gives_up)
+        if (now - told).total_seconds() > limits.still:
+            told = now
+            await run.say("still", words_=f"{step.environment} {verdict.text}")
+        await world.clock.sleep(limits.poll)

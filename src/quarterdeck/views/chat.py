@@ -1,0 +1,243 @@
+"""Turns what happened into chat and SAL lines: gathers the words here, the sentences stand in templates/chat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from quarterdeck.core.model import Catalogue, Line, Service, short_tag
+from quarterdeck.core.ports import Build, Debt
+from quarterdeck.core.rollout import Kind, Rollout, Step, StepName, StepState
+from quarterdeck.core.situation import Situation
+
+from . import words
+
+#: a verdict calls the person by name if he has waited longer than this, in seconds
+LONG = 60.0
+#: the pseudo network whose only room is the server admin log
+SAL = "sal"
+
+
+class ChatVoice:
+    """Voice port: lines for the rollout's home room, for a service's rooms, or for the SAL."""
+
+    def __init__(
+        self,
+        templates: Path,
+        catalogue: Catalogue,
+        page_url: str,
+        host_name: str,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(templates / "chat"),
+            autoescape=False,  # noqa: S701  chat is not HTML
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters |= {"count": words.count, "listed": words.listed, "duration": words.duration}
+        self._catalogue, self._page, self._host, self._now = catalogue, page_url.rstrip("/"), host_name, now
+
+    def lines(self, event: str, rollout: Rollout | None, /, **facts: Any) -> tuple[Line, ...]:
+        """The lines for an event; see the methods named after the events for what each needs."""
+        if event.startswith("sal_"):
+            assert rollout is not None
+            return (Line(SAL, "", self._sal(event, rollout, **facts)),)
+        if event.startswith("build_"):
+            return self._build(event, **facts)
+        assert rollout is not None
+        gather = getattr(self, f"_{event}")
+        network, _, room = rollout.home.partition("/")
+        text = self._say(event, rollout, gather(rollout, **facts))
+        return (Line(network, room, text, urgent=event != "diff"),) if text else ()
+
+    # -- one method an event: the words its template needs -----------------------------------------------------
+
+    def _accepted(self, rollout: Rollout, plan: Any) -> dict[str, Any]:
+        git_has_it = plan.already or rollout.kind is Kind.APPLY
+        shared = [e for e in rollout.pending]
+        return {
+            "kind": rollout.kind.value,
+            "commits": rollout.facts.get("commits", 0),
+            "gate": not git_has_it,
+            "usual": rollout.facts.get("usual_gate", 0),
+            "asks": any(self._catalogue.environments[e].kind == "production" for e in rollout.environments),
+            "files": [f.rpartition("/")[2] for f in rollout.facts.get("files", ())],
+            "pending": shared,
+            "takes": rollout.facts.get("takeover", ()),
+        }
+
+    def _diff(self, rollout: Rollout, found: Mapping[str, Any]) -> dict[str, Any]:
+        changed = {e: f for e, f in found.items() if f["changes"]}
+        lines = {tuple(f["lines"]) for f in changed.values()}
+        same = next(iter(lines)) if len(lines) == 1 else ()
+        return {
+            "lines": list(same),
+            "summary": "; ".join(f"{e}: {f['summary']}" for e, f in changed.items()),
+            "same_as": sorted(set(found) - set(changed)),
+        }
+
+    def _ask(self, rollout: Rollout, asked: Any, found: Mapping[str, Any]) -> dict[str, Any]:
+        surprises = list(dict.fromkeys(s for f in found.values() for s in f["surprises"]))
+        return {"asked": asked.text, "surprises": surprises, "code": asked.code, "with": asked.count}
+
+    def _succeeded(self, rollout: Rollout, debts: Sequence[Debt], next: str) -> dict[str, Any]:  # noqa: A002
+        took = ((self._now() - rollout.created).total_seconds()) if rollout.created else 0.0
+        merged = rollout.step(StepName.MERGE)
+        gate = _seconds(merged) if merged and not merged.result.get("already") else 0.0
+        seen = [s.result for s in rollout.steps if s.name is StepName.CHECK]
+        ready = [sum(r["pods"][i] for r in seen) for i in (0, 1)] if seen else [0, 0]
+        running = rollout.facts.get("running", {})
+        owed = [d for d in debts if d.environment not in rollout.environments]
+        suffix = self._service(rollout).suffix
+        return {
+            "took": took,
+            "gate": gate,
+            "ready": ready,
+            "soak": max((r.get("soak", 0) for r in seen), default=0),
+            "pending": [d.environment for d in owed],
+            "pending_tag": listed_tags({running.get(d.environment, "") for d in owed}, suffix),
+            "git_only": not any(s.name is StepName.APPLY for s in rollout.steps),
+            "next": next,
+        }
+
+    def _failed(self, rollout: Rollout, why: str, situation: Situation) -> dict[str, Any]:
+        step = rollout.current
+        suffix = self._service(rollout).suffix
+        where = step.environment if step and step.environment else ""
+        git = {short_tag(t, suffix) for e, t in situation.git.items() if e in rollout.environments and t}
+        tag = short_tag(rollout.tag, suffix)
+        applied = any(s.name is StepName.APPLY and s.state is not StepState.TODO for s in rollout.steps)
+        return {
+            "where": where,
+            "step": step.name.value if step else "",
+            "why": why,
+            "serving": self._serving(situation, where, rollout),
+            "back": bool(where) and situation.running(where) not in ("", rollout.tag),
+            "untouched": [e for e in situation.untouched if e != where],
+            "nothing_applied": not applied,
+            "git": words.listed(sorted(git)),
+            "git_ahead": tag in git and applied and situation.running(where) != rollout.tag,
+            "rollback": f"!rollback {rollout.service} {where or 'production'}",
+            "problems": [f"{name}: {text}" for name, text in situation.problems.items()],
+            "stopped_by": rollout.stop,
+        }
+
+    _unknown = _failed
+    _stopped = _failed
+
+    def _expired(self, rollout: Rollout) -> dict[str, Any]:
+        return {}
+
+    def _closed(self, rollout: Rollout, by: str, was: str) -> dict[str, Any]:
+        return {"by": by, "was": str(was)}
+
+    def _bad(self, rollout: Rollout, step: Step, words_: str, gives_up: datetime | None) -> dict[str, Any]:
+        rest = [
+            s.environment for s in rollout.steps if s.name is StepName.APPLY and s.state is StepState.TODO
+        ]
+        return {
+            "where": step.environment,
+            "words": words_,
+            "gives_up": gives_up,
+            "rest": list(dict.fromkeys(rest)),
+        }
+
+    def _still(self, rollout: Rollout, words_: str) -> dict[str, Any]:
+        return {"words": words_}
+
+    # -- builds and SAL ----------------------------------------------------------------------------------------
+
+    def _build(
+        self, event: str, build: Build, services: Sequence[Service], earlier: Sequence[Build]
+    ) -> tuple[Line, ...]:
+        rooms = dict.fromkeys(room for service in services for room in service.rooms)
+        service = services[0]
+        text = self._templates.get_template(f"{event}.j2").render(
+            service=service.name,
+            names=[s.name for s in services],
+            image=build.image.rpartition("/")[2],
+            tag=short_tag(build.tag, service.suffix),
+            subject=build.subject[:80],
+            change=build.change,
+            owner=words.quiet(build.owner),
+            waited=(self._now() - build.merged).total_seconds(),
+        )
+        return tuple(Line(*_place(room), words.fit(text)) for room in rooms)
+
+    def _sal(self, event: str, rollout: Rollout, step: Step, **facts: Any) -> str:
+        suffix = self._service(rollout).suffix
+        begun = rollout.step(StepName.APPLY, step.environment, step.stage)
+        situation: Situation | None = facts.get("situation")
+        text = self._templates.get_template(f"{event}.j2").render(
+            who=f"{rollout.shell}@{self._host}",
+            env=step.environment + (f"/{step.stage}" if step.stage == "canary" else ""),
+            service=rollout.service,
+            directory=f"{self._catalogue.charts.services_dir}/{rollout.service}",
+            before=short_tag(rollout.before.get(step.environment, "") or "nothing", suffix),
+            tag=short_tag(rollout.tag or "as in git", suffix),
+            n=rollout.number,
+            outcome=str(facts.get("outcome", "")),
+            pods=words.pods(facts["pods"]) if facts.get("pods") else "",
+            took=words.sal_duration((self._now() - begun.started).total_seconds())
+            if begun and begun.started
+            else "",
+            serving=short_tag(situation.running(step.environment), suffix) if situation else "",
+            untouched=[e for e in situation.untouched if e != step.environment] if situation else [],
+        )
+        return words.fit(words.ascii_only(text))
+
+    # -- helpers -----------------------------------------------------------------------------------------------
+
+    def _say(self, event: str, rollout: Rollout, facts: Mapping[str, Any]) -> str:
+        suffix = self._service(rollout).suffix
+        before = {short_tag(t, suffix) for t in rollout.before.values() if t and t != rollout.tag}
+        waited = (self._now() - rollout.created).total_seconds()
+        ends = {"succeeded", "failed", "unknown", "stopped", "ask", "bad", "expired"}
+        calls = event in {"ask", "bad", "failed", "unknown"} or (event in ends and waited > LONG)
+        text = self._templates.get_template(f"{event}.j2").render(
+            n=rollout.number,
+            service=rollout.service,
+            where=words.listed(rollout.environments, "then"),
+            before=" or ".join(sorted(before)),
+            tag=short_tag(rollout.tag, suffix),
+            actor=rollout.actor,
+            who=f"{rollout.facts.get('nick', rollout.actor)}: " if calls else "",
+            reason=rollout.reason,
+            **facts,
+        )
+        return words.fit(text, f"{self._page}/{rollout.number}") if text.strip() else ""
+
+    def _service(self, rollout: Rollout) -> Service:
+        return self._catalogue.services[rollout.service]
+
+    def _serving(self, situation: Situation, where: str, rollout: Rollout) -> str:
+        suffix = self._service(rollout).suffix
+        said = []
+        for environment in [where] if where else rollout.environments:
+            tags = {t: n for t, n in situation.serving.get(environment, {}).items() if n[0]}
+            shown = words.listed(f"{short_tag(t, suffix)} ({words.pods(n)})" for t, n in tags.items())
+            if environment in situation.serving:
+                said.append(f"{environment} serves {shown or 'NOTHING'}")
+            else:
+                said.append(f"{environment} cannot be seen")
+        return ", ".join(said)
+
+
+def listed_tags(tags: set[str], suffix: str) -> str:
+    """Tags as people say them."""
+    return words.listed(sorted(short_tag(t, suffix) for t in tags if t))
+
+
+def _seconds(step: Step) -> float:
+    return (step.ended - step.started).total_seconds() if step.started and step.ended else 0.0
+
+
+def _place(room: str) -> tuple[str, str]:
+    network, _, name = room.partition("/")
+    return network, name

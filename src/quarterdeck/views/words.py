@@ -1,0 +1,68 @@
+"""Small words for people: durations, tags, lists, lines that fit. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+#: bytes a chat line may have, so that every network takes it whole
+LINE_BYTES = 400
+JOINER = "\N{ZERO WIDTH JOINER}"
+
+
+def duration(seconds: float) -> str:
+    """`64` → `1m04s`, `9` → `9s`, `90000` → `1d01h`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+
+
+def sal_duration(seconds: float) -> str:
+    """As scap writes it in the server admin log: `01m 14s`."""
+    whole = max(0, round(seconds))
+    return f"{whole // 60:02d}m {whole % 60:02d}s"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 surprise`, `3 surprises`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Iterable[str], last: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    kept = list(names)
+    if len(kept) < 2:
+        return "".join(kept)
+    return f"{', '.join(kept[:-1])} {last} {kept[-1]}"
+
+
+def quiet(name: str) -> str:
+    """A name that highlights nobody."""
+    return f"{name[:1]}{JOINER}{name[1:]}" if len(name) > 1 else name
+
+
+def ascii_only(text: str) -> str:
+    """For the server admin log: ASCII, one line, none of the signs the wiki would eat."""
+    swapped = text.replace("→", "->").replace("…", "...").replace("·", "-")
+    safe = "".join(c if 32 <= ord(c) < 127 else "?" for c in " ".join(swapped.split()) if c != JOINER)
+    return safe.translate(str.maketrans("{|}", "(/)"))
+
+
+def fit(text: str, end: str = "", limit: int = LINE_BYTES) -> str:
+    """One line of at most *limit* bytes; what is cut goes before *end* (the URL, the next command), never in it."""
+    flat = " ".join(text.split())
+    whole = f"{flat} {end}" if end else flat
+    if len(whole.encode()) <= limit:
+        return whole
+    room = limit - len(end.encode()) - (5 if end else 4)
+    cut = flat.encode()[: max(room, 0)].decode("utf-8", "ignore").rstrip()
+    return f"{cut}… {end}" if end else f"{cut}…"
+
+
+def pods(counts: Sequence[int]) -> str:
+    """`8/8`."""
+    return f"{counts[0]}/{counts[1]}"
