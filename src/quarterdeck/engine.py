@@ -78,9 +78,7 @@ class Engine:
             await self._end()
             self._ready.set()
             return
-        tasks = [
-            asyncio.create_task(self._keep(name, run), name=name) for name, run in self._services.items()
-        ]
+        tasks = [asyncio.create_task(self._keep(name, run), name=name) for name, run in self._services.items()]
         self._ready.set()
         await self._stop.wait()
         for task in tasks:

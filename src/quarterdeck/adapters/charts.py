@@ -57,6 +57,7 @@ class GitCharts:
         folder: our own bare repository; made when missing, made again when it is broken.
         services_dir: directory whose entries are the services.
         user: for HTTP basic; empty to fetch anonymously.
+        token: the token itself, where there is no file.
         token_file: file that holds the token; read at each fetch, so that it can be replaced.
         timeout: seconds one git command may take.
     """
@@ -70,13 +71,14 @@ class GitCharts:
         services_dir: str = "helmfile.d/services",
         user: str = "",
         token_file: Path | None = None,
+        token: str = "",
         timeout: float = 60.0,
     ) -> None:
         self._url = url
         self._branch = branch
         self._folder = folder
         self._services = services_dir.strip("/")
-        self._user, self._token_file = user, token_file
+        self._user, self._token_file, self._token = user, token_file, token
         self._timeout = timeout
         self._lock = asyncio.Lock()
         self._ready = False
@@ -180,7 +182,9 @@ class GitCharts:
         try:
             await self._fetch(f"--depth={_DEPTH}", commit)
         except GitError as error:
-            if isinstance(_translated(error), TemporaryError):
+            # Gerrit has no better word for a commit it does not have: 500, and no acknowledgments.
+            unknown = "expected 'acknowledgments'" in error.said
+            if not unknown and isinstance(_translated(error), TemporaryError):
                 raise
             raise NotFoundError(f"the charts repository has no commit {commit[:12]}") from error
 
@@ -213,9 +217,9 @@ class GitCharts:
     def _credentials(self) -> dict[str, str]:
         """The token in git's environment, where no process list shows it, for this one server."""
         settings = {"http.followRedirects": "false", "credential.helper": "", "gc.autoDetach": "false"}
-        if self._user and self._token_file:
+        if self._user and (self._token_file or self._token):
             try:
-                token = self._token_file.read_text().strip()
+                token = self._token_file.read_text().strip() if self._token_file else self._token
             except OSError as error:
                 raise PermanentError(f"cannot read the charts token: {error.strerror}") from error
             parts = urlsplit(self._url)

@@ -1,4 +1,4 @@
-"""A rollout's long texts on our own disk: `<data>/rollouts/<number>/<name>`, redacted by whoever writes them."""
+"""A rollout's long texts on our own disk: `<root>/<number>/<name>`, redacted by whoever writes them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class DiskFiles:
     """`ports.Files` in a folder. Appends reach the disk surely (fsync) when the file is closed, not at each chunk.
 
     Args:
-        root: the data folder; `rollouts/` is made inside it, readable by the owner only.
+        root: the folder for them alone, e.g. `<data>/rollouts`; made when needed, for the owner's eyes only.
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root / "rollouts"
+        self._root = root
         self._open: dict[Path, int] = {}
         self._executor = ThreadPoolExecutor(1, "files")
 

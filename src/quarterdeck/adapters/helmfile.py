@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from ..core import commands, releases
@@ -107,9 +108,11 @@ class HelmfileHost:
                 found.extend(answer.get("items", ()))
         return found
 
-    def diff_script(self, service: str, environment: str, commit: str) -> str:
+    def diff_script(
+        self, service: str, environment: str, commit: str, overlay: Mapping[str, bytes] = MappingProxyType({})
+    ) -> str:
         """Job script; files and exit statuses as `quarterdeck.core.commands.diff_script` says."""
-        return commands.diff_script(self._place, service, environment, commit)
+        return commands.diff_script(self._place, service, environment, commit, overlay)
 
     def apply_script(
         self,

@@ -124,7 +124,7 @@ start() {
     done
     if ! begun; then
         # not with `&`: a shell starts background commands deaf to SIGINT
-        setsid -f sh "$self" "$jobs" run "$job" </dev/null >>"$dir/log" 2>&1 || die 73 "cannot start $job"
+        setsid -f sh "$self" "$jobs" run "$job" </dev/null >/dev/null 2>&1 || die 73 "cannot start $job"
         exec 9>&-
         waits=0 # until it has begun; a full disk may keep it from that, and then it is absent
         while ! begun && held && [ $waits -lt 100 ]; do
@@ -144,8 +144,8 @@ run() { # leader of the job's own session, the lock on descriptor 9
     TMPDIR=$PWD/tmp
     QUARTERDECK_JOB=$PWD
     export TMPDIR QUARTERDECK_JOB
-    # a subshell hears SIGINT again, and then looks for the mark
-    ([ ! -e stop ] || exit 130; exec sh ./script)
+    # a subshell hears SIGINT again, and then looks for the mark; only the script writes to the log, which may be full
+    ([ ! -e stop ] || exit 130; exec sh ./script >>log 2>&1)
     code=$?
     printf '%-3s\n' "$code" 1<>.rc && mv .rc rc
 }

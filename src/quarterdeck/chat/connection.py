@@ -97,9 +97,7 @@ class Connection:
                     host, port, ssl=tls, server_hostname=server_name if tls else None, limit=_READ_LIMIT
                 )
         except ssl.SSLCertVerificationError as error:
-            raise ClosedError(
-                f"TLS: the certificate of {where} is not accepted: {error.verify_message}"
-            ) from error
+            raise ClosedError(f"TLS: the certificate of {where} is not accepted: {error.verify_message}") from error
         except ssl.SSLError as error:
             raise ClosedError(f"TLS with {where} failed: {error.reason or error}") from error
         except TimeoutError as error:
@@ -144,7 +142,8 @@ class Connection:
     async def paced(self) -> None:
         """Wait until a line may go out."""
         clock = asyncio.get_running_loop().time
-        while (wait := self._bucket.wait(clock())) > 0:  # somebody else may take the token meanwhile
+        # Somebody else may take the token meanwhile.
+        while (wait := self._bucket.wait(clock())) > 0:  # noqa: ASYNC110 - it is a wait for the clock
             await asyncio.sleep(wait)
 
     async def drain(self) -> None:

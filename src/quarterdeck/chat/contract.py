@@ -80,9 +80,7 @@ class Transport(Protocol):
     async def flush(self, seconds: float) -> bool:
         """Wait until everything queued is said, at most so long; whether it is."""
 
-    def say(
-        self, room_or_nick: str, text: str, *, urgent: bool = False, max_age: float = 120.0
-    ) -> Awaitable[None]:
+    def say(self, room_or_nick: str, text: str, *, urgent: bool = False, max_age: float = 120.0) -> Awaitable[None]:
         """Queue a text, urgent ones first; each of its lines is one message, longer ones are split.
 
         The returned future is done when the network has all of it, and need not be awaited.

@@ -23,9 +23,7 @@ WANTED = (
 class Identity:
     """The account we log in to and the nick we want, on one connection."""
 
-    def __init__(
-        self, connection: Connection, session: Session, timing: Timing, account: str, password: str
-    ) -> None:
+    def __init__(self, connection: Connection, session: Session, timing: Timing, account: str, password: str) -> None:
         self._connection = connection
         self._session = session
         self._timing = timing

@@ -20,6 +20,8 @@ from .session import Session
 
 _TARGET = re.compile(r"[^\s,:!@\x00-\x20][^\s,!@\x00-\x20]*")
 
+_TIMING = Timing()
+
 _log = logging.getLogger(__name__)
 
 
@@ -44,7 +46,7 @@ class IrcTransport:
         user_modes: str = "BN",
         burst: float = 8,
         rate: float = 1,
-        timing: Timing = Timing(),
+        timing: Timing = _TIMING,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Prepare; nothing happens before `run`.
@@ -88,16 +90,15 @@ class IrcTransport:
 
         async def connect() -> Connection:
             name = server_name or host
-            return await Connection.open(
-                host, port, tls=tls, server_name=name, pace=(burst, rate), timing=timing
-            )
+            return await Connection.open(host, port, tls=tls, server_name=name, pace=(burst, rate), timing=timing)
 
         self._connect = connect
 
     @property
     def up(self) -> bool:
         """Whether we are identified and in every room that lets us in."""
-        return self._up and self._session is not None and bool(self._session.account)
+        session = self._session
+        return bool(self._up and session and session.account and session.settled)
 
     @property
     def nick(self) -> str:
@@ -119,9 +120,9 @@ class IrcTransport:
         self, room_or_nick: str, text: str, *, urgent: bool = False, max_age: float = 120.0
     ) -> asyncio.Future[None]:
         """Queue a text; see `Transport.say`. What waits stays queued over a reconnect."""
-        if not _TARGET.fullmatch(room_or_nick):
+        if why := self._hopeless(room_or_nick):
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            future.set_exception(Refused(f"{room_or_nick!r} is no room and no nick"))
+            future.set_exception(Refused(why))
             future.exception()  # looked at, so asyncio does not complain if nobody waits for it
             return future
         future = self._queue.put(room_or_nick, clean(text), urgent, max_age)
@@ -129,6 +130,15 @@ class IrcTransport:
             self._open.add(future)
             future.add_done_callback(self._open.discard)
         return future
+
+    def _hopeless(self, target: str) -> str:
+        """Why nothing can be said there however long it waits; empty when it can."""
+        if not _TARGET.fullmatch(target):
+            return f"{target!r} is no room and no nick"
+        session, room = self._session, fold(target)
+        if not (self.up and session and session.hearing.is_channel(target)) or room in session.joined:
+            return ""
+        return f"we are not in {target}: {session.refused_rooms.get(room, 'it is no home room')}"
 
     async def flush(self, seconds: float) -> bool:
         """Wait until everything queued is said, at most so long; whether it is."""
@@ -237,10 +247,11 @@ class IrcTransport:
             if not self._up and session.settled:
                 self._up = True
                 self._tell(f"up as {session.nick} in {', '.join(sorted(session.joined)) or 'no room'}")
-            await session.until(
-                lambda: not (session.account and session.settled),
-                min(self._timing.rejoin, self._timing.services),
-            )
+            if session.account and session.settled:
+                patience = min(self._timing.rejoin, self._timing.services)
+                await session.until(lambda: not (session.account and session.settled), patience)
+            else:  # a room or a login is due, though not quite yet
+                await asyncio.sleep(min(0.2, self._timing.rejoin))
 
     async def _join(self, connection: Connection, session: Session, rooms: Sequence[str]) -> None:
         for start in range(0, len(rooms), 8):

@@ -20,7 +20,7 @@ from .queue import Saying
 # "You cannot say that there"; the second argument names the target (modern.ircdocs.horse; 531 is InspIRCd).
 _REFUSALS = frozenset({"401", "403", "404", "407", "411", "412", "413", "415", "477", "531", "573"})
 _JOIN_REFUSALS = frozenset(
-    {"403", "405", "437", "471", "473", "474", "475", "476", "477", "479", "480", "489", "520"}
+    {"403", "405", "437", "470", "471", "473", "474", "475", "476", "477", "479", "480", "489", "520"}
 )
 _SASL_FAILURES = frozenset({"902", "904", "905", "906", "908"})
 

@@ -82,9 +82,7 @@ def fold(rows: tuple[OutboxRow, ...], now: datetime) -> list[tuple[str, list[Out
     for room in folded:
         last = stale[room][-1]
         since = f"{stale[room][0].created:%H:%M}"
-        said.append(
-            (f"(held up since {since}: {len(stale[room])} lines, the last:) {last.line.text}", stale[room])
-        )
+        said.append((f"(held up since {since}: {len(stale[room])} lines, the last:) {last.line.text}", stale[room]))
     for row in rows:
         if row.line.room in folded and now - row.created > STALE:
             continue

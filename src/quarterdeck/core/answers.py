@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from . import builds, grammar, health, policy, values
+from . import builds, grammar, policy, values
 from .errors import NotFoundError, QuarterdeckError, RequestError
 from .grammar import NOTHING
 from .model import Actor, Service, short_tag
+from .pods import pods as pods_of
 from .ports import BuildState
 from .rollout import HOLDING, Rollout, State, StepName, StepState
 from .situation import Situation, survey
@@ -96,7 +97,8 @@ class Answers:
         lines = []
         for environment in rollout.environments:
             try:
-                found = health.pods(await self.world.host.objects(rollout.service, environment))
+                objects = await self.world.host.objects(rollout.service, environment)
+                found = pods_of(objects, self.world.catalogue.services[rollout.service].image)
             except QuarterdeckError as error:
                 lines.append(f"#{rollout.number} {environment}: cannot be seen: {error}")
                 continue
@@ -135,7 +137,7 @@ class Answers:
             return [
                 f"{actor.nick}: account {grammar.clip(actor.account)}, unknown to me: ask for an entry in the catalogue's people. You may look, not deploy"
             ]
-        may = [s.name for s in self.world.catalogue.services.values() if policy.may(actor, s)]
+        may = [s.name for s in self.world.catalogue.services.values() if s.deployers & actor.person.groups]
         groups = ", ".join(sorted(actor.person.groups)) or "none"
         return [
             f"{actor.nick}: account {actor.account} = {actor.person.name} ({actor.person.shell} on {self.world.deploy_host_name}), "

@@ -6,10 +6,12 @@ All words that come from outside are quoted here and nowhere else. POSIX sh, git
 
 from __future__ import annotations
 
+import base64
 import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from .errors import PermanentError
 from .ports import Release
@@ -248,8 +250,10 @@ def _functions(place: Place, service: str, environment: str) -> str:
     return _PRELUDE + text + place.exports()
 
 
-def diff_script(place: Place, service: str, environment: str, commit: str) -> str:
-    """Job script: export the commit into the job's folder and diff it there.
+def diff_script(
+    place: Place, service: str, environment: str, commit: str, overlay: Mapping[str, bytes] = MappingProxyType({})
+) -> str:
+    """Job script: export the commit into the job's folder, lay the overlay's files over it, and diff it there.
 
     Leaves `export/` (the whole tree), `releases.json` (helmfile list), `revisions.json` (helm list, one array a
     namespace), `diff` (stdout, full context), `diff.status` (0 or 2), `diff.sha256`, and `diff.releases` (lines
@@ -266,6 +270,7 @@ def diff_script(place: Place, service: str, environment: str, commit: str) -> st
         f"{{ {place.git} archive --format=tar {commit} || : >export.failed; }} | tar -xf - -C export ||"
         " fail 74 'the commit could not be exported'\n"
         "[ ! -e export.failed ] || fail 74 'the commit could not be exported'\n"
+        f"{_laid_over(overlay)}"
         f"cd export/{shlex.quote(place.directory(service))} || fail 74 'no such service at this commit'\n"
         "list\n"
         "revisions >\"$job/revisions.json\" || fail 74 'helm list failed'\n"
@@ -273,6 +278,20 @@ def diff_script(place: Place, service: str, environment: str, commit: str) -> st
         "digests\n"
         'exit "${stopped:-0}"\n'
     )
+
+
+def _laid_over(overlay: Mapping[str, bytes]) -> str:
+    """Writes edited files into the export, byte for byte."""
+    lines = []
+    for path, content in sorted(overlay.items()):
+        if path.startswith("/") or ".." in path.split("/"):
+            raise PermanentError(f"{path!r} is no path in the charts repository")
+        word = shlex.quote(f"export/{path}")
+        text = base64.b64encode(content).decode()
+        lines.append(
+            f"mkdir -p \"$(dirname {word})\" && base64 -d >{word} <<'END' || fail 74 'no room for the edit'\n{text}\nEND\n"
+        )
+    return "".join(lines)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Desk:
     async def deploy(self, actor: Actor, text: str) -> str:
         """`!deploy SERVICE ENV [TAG]`: edit, merge, sync, diff, gate, apply, check."""
         request = self.orders.parse("deploy", text)
-        policy.authorise(actor, self.world.catalogue.services[request.service], "deploy")
+        self._authorise(actor, self.world.catalogue.services[request.service], "deploy")
         order = await self.orders.check(request, Kind.DEPLOY)
         if said := self.orders.nothing_to_do(order):
             return said
@@ -42,14 +42,14 @@ class Desk:
             raise RequestError(
                 f"!apply takes what git says, no tag. Say !apply {request.service} {request.environment}. {NOTHING}"
             )
-        policy.authorise(actor, self.world.catalogue.services[request.service], "apply")
+        self._authorise(actor, self.world.catalogue.services[request.service], "apply")
         order = await self.orders.check(request, Kind.APPLY)
         return await self._accept(actor, order, Kind.APPLY, await self._takeover(order, {State.WAITING, State.FAILED}))
 
     async def rollback(self, actor: Actor, text: str) -> str:
         """`!rollback SERVICE [ENV] [TAG]`: back to the tag that ran before; without ENV production."""
         request = self.orders.parse("rollback", text, default="production")
-        policy.authorise(actor, self.world.catalogue.services[request.service], "rollback")
+        self._authorise(actor, self.world.catalogue.services[request.service], "rollback")
         order = await self.orders.check(request, Kind.ROLLBACK)
         taken = await self._takeover(order, _RESTING)
         for number in taken:
@@ -65,10 +65,13 @@ class Desk:
         for rollout in await self.world.store.find({State.WAITING}, limit=200):
             if rollout.home != here or rollout.code.lower() != code:
                 continue
-            policy.authorise(actor, self.world.catalogue.services[rollout.service], "confirm")
-            if rollout.deadline and rollout.deadline <= self.world.clock.now():
+            self._authorise(actor, self.world.catalogue.services[rollout.service], "confirm")
+            answer = policy.matches(code, count, rollout, self.world.clock.now())
+            if answer is policy.Answer.TOO_LATE:
                 return f"#{rollout.number}: the question has just closed. Say the command again. {NOTHING}"
-            if rollout.code_count and count != rollout.code_count:
+            if answer is policy.Answer.WRONG_COUNT and not rollout.code_count:
+                return f"#{rollout.number} has no surprises: !confirm {rollout.code}. {NOTHING}"
+            if answer is policy.Answer.WRONG_COUNT:
                 n = rollout.code_count
                 raise RequestError(
                     f"#{rollout.number} has {n} surprise{'s' if n > 1 else ''}: read them, then !confirm {rollout.code} with {n}. {NOTHING}"
@@ -106,6 +109,9 @@ class Desk:
             steps = tuple(
                 replace(s, state=StepState.INTENDED, ended=None) if s.state is StepState.LOST else s for s in steps
             )
+        if rollout.stop:
+            await self.world.store.raise_stop(rollout.number, "")
+            rollout = replace(rollout, stop="")
         again = advance(rollout, Move.RETRY, self.world.clock.now(), steps=steps, note=f"retried by {actor.name}")
         saved = await self.world.store.save(rollout, again, (), write_set=())
         self.deployer.take_up(saved, resumed=True)
@@ -133,7 +139,7 @@ class Desk:
 
     async def _accept(self, actor: Actor, order: Order, kind: Kind, takeover: tuple[int, ...]) -> str:
         assert actor.person is not None, "authorise() lets nobody through whom the catalogue does not know"
-        names = (StepName.SYNC, StepName.DIFF, StepName.GATE)
+        names: tuple[StepName, ...] = (StepName.SYNC, StepName.DIFF, StepName.GATE)
         if kind is not Kind.APPLY:
             names = (StepName.EDIT, StepName.MERGE, *names)
         running = {e: order.situation.running(e) for e in order.situation.serving}
@@ -191,7 +197,7 @@ class Desk:
 
     async def _approve(self, actor: Actor, rollout: Rollout) -> str:
         gate = rollout.current
-        assert gate is not None and gate.name is StepName.GATE
+        assert gate is not None
         now = self.world.clock.now()
         answered = replace(
             gate, intent={**gate.intent, "answered": actor.name, "code": rollout.code, "at": now.isoformat()}
@@ -217,6 +223,9 @@ class Desk:
             return f"nothing waits for a confirm here. {NOTHING}"
         return f"no open question has the code {grammar.clip(code)}. Waiting here: {', '.join(f'#{r.number} {r.service}' for r in waiting)}. {NOTHING}"
 
+    def _authorise(self, actor: Actor, service: Service, verb: str) -> None:
+        policy.authorise(actor, service, verb, accounts_shown=actor.accounts_shown)
+
     async def _find(self, actor: Actor, verb: str, text: str) -> Rollout:
         number, rest = grammar.parse_number(verb, text)
         if rest:
@@ -224,7 +233,7 @@ class Desk:
         rollout = await self.world.store.get(number)
         if rollout is None:
             raise NotFoundError(f"there is no #{number}. See !status. {NOTHING}")
-        policy.authorise(actor, self.world.catalogue.services[rollout.service], verb)
+        self._authorise(actor, self.world.catalogue.services[rollout.service], verb)
         return rollout
 
     async def _job_runs(self, rollout: Rollout) -> bool:

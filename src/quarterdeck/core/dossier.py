@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import health
 from .answers import log_names, next_commands
 from .errors import QuarterdeckError
+from .pods import Pod
+from .pods import pods as pods_of
 from .ports import AuditRow
 from .rollout import OVER, Rollout, StepName
 from .world import World
@@ -34,7 +35,7 @@ class Dossier:
     rollout: Rollout
     next: tuple[str, ...]
     diffs: Mapping[str, str] = field(default_factory=dict)
-    pods: Mapping[str, tuple[health.Pod, ...]] = field(default_factory=dict)
+    pods: Mapping[str, tuple[Pod, ...]] = field(default_factory=dict)
     blind: Mapping[str, str] = field(default_factory=dict)
     evidence: Mapping[str, str] = field(default_factory=dict)
     logs: Mapping[str, tuple[str, int]] = field(default_factory=dict)
@@ -59,10 +60,11 @@ async def gather(world: World, number: int) -> Dossier | None:
 
     blind: dict[str, str] = {}
 
-    async def pods(environment: str) -> tuple[health.Pod, ...]:
+    async def pods(environment: str) -> tuple[Pod, ...]:
         try:
             async with asyncio.timeout(PATIENCE):
-                return health.pods(await world.host.objects(rollout.service, environment))
+                objects = await world.host.objects(rollout.service, environment)
+                return pods_of(objects, world.catalogue.services[rollout.service].image)
         except (QuarterdeckError, TimeoutError) as error:
             blind[environment] = str(error) or f"no answer within {PATIENCE:.0f} s"
             return ()
@@ -118,6 +120,9 @@ def as_json(dossier: Dossier) -> dict[str, Any]:
             }
             for s in rollout.steps
         ],
-        "pods": {e: [{"name": p.name, "tag": p.tag, "ready": p.ready, "words": p.words} for p in found] for e, found in dossier.pods.items()},
+        "pods": {
+            e: [{"name": p.name, "tag": p.tag, "ready": p.ready, "words": p.words} for p in found]
+            for e, found in dossier.pods.items()
+        },
         "by_hand": {e: list(lines) for e, lines in dossier.by_hand.items()},
     }

@@ -41,6 +41,7 @@ class Orders:
         self.world = world
 
     def parse(self, verb: str, text: str, default: str = "") -> Request:
+        """The request in a command's words; *default* stands in for a missing environment."""
         catalogue = self.world.catalogue
         request = grammar.parse_target(verb, text, catalogue.services, catalogue.environments)
         if not request.environment and default:
@@ -61,7 +62,7 @@ class Orders:
         except TemporaryError as error:
             raise RequestError(f"Gerrit does not answer, so I cannot read the charts: {error}. {NOTHING}") from error
         known = self.environments(tree, service)
-        environments = self._resolve(request, service, known)
+        environments = tuple(e.name for e in policy.resolve_environment(request.environment, known, service.name))
         names = tuple(e.name for e in known)
         situation = await survey(world, service, names, 10.0)
         missing = [situation.problems[e] for e in environments if e in situation.problems]
@@ -69,12 +70,11 @@ class Orders:
             raise RequestError(f"I cannot see {', '.join(environments)} of {service.name}: {missing[0]}. {NOTHING}")
         tag = await self._tag(request, kind, service, environments, known, situation)
         try:
-            plan = values.plan(tree, service.name, environments, tag) if tag else values.nothing(environments)
+            plan = values.EditPlan(already=True)
+            if kind is not Kind.APPLY:
+                plan = values.plan(tree, service.name, environments, tag)
         except EditRefusedError as error:
-            raise RequestError(
-                f"I cannot edit {service.name} safely: {error}. Push that patch by hand, then !apply {service.name} "
-                f"{request.environment}. {NOTHING}"
-            ) from error
+            raise RequestError(f"{error}. {NOTHING}") from error
         if kind is Kind.DEPLOY:
             await self._refuse_to_undo(service, plan, tag, situation)
         return Order(service, environments, tag, situation, tree, plan, request)
@@ -83,16 +83,6 @@ class Orders:
         """A service's own environments that the catalogue knows, in rollout order."""
         names = values.environments(tree, service.name)
         return policy.order(e for e in self.world.catalogue.environments.values() if e.name in names)
-
-    def _resolve(self, request: Request, service: Service, known: Sequence[Environment]) -> tuple[str, ...]:
-        if request.environment == "production":
-            found = tuple(e.name for e in known if e.kind == "production")
-        else:
-            found = tuple(e.name for e in known if e.name == request.environment)
-        if not found:
-            has = ", ".join(e.name for e in known)
-            raise NotFoundError(f"{service.name} has no {request.environment}: it has {has}. {NOTHING}")
-        return found
 
     async def _tag(
         self,
@@ -181,6 +171,7 @@ class Orders:
             )
 
     def nothing_to_do(self, order: Order) -> str:
+        """The line to say where git and every target have the tag already; empty where there is work."""
         if not order.plan.already:
             return ""
         for environment in order.environments:

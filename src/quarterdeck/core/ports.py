@@ -255,10 +255,10 @@ class Host(Protocol):
         """Deployments, StatefulSets, DaemonSets, ReplicaSets and Pods of the namespace, as Kubernetes gives them."""
         ...
 
-    def diff_script(self, service: str, environment: str, commit: str) -> str:
-        """Job script: export *commit*, diff it (full context) into `diff`, its exit status into `diff.status`.
+    def diff_script(self, service: str, environment: str, commit: str, overlay: Mapping[str, bytes] = ...) -> str:
+        """Job script: export *commit*, lay *overlay* (path -> content) over it, diff it (full context) into `diff`.
 
-        Also writes `releases.json` (helmfile list) and the digest of `diff` into `diff.sha256`.
+        Also writes `releases.json`, `revisions.json`, `diff.sha256` and `diff.releases` (one digest a release).
         """
         ...
 

@@ -19,6 +19,8 @@ from .redact_lines import MARK, Lines
 MAX_LINE = 1 << 20
 #: characters; shorter credentials would shred every text, so they are left to the patterns
 MIN_SECRET = 4
+#: characters; shorter lines of a credential of several lines are not looked for alone
+MIN_PIECE = 16
 
 _WORD = r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|credentials?|(?:api|access|private|secret|auth)[-_]?key)"
 #: a key that names a secret; it ends with the word, so that `secretName:` and `tokenExpiry:` stay readable
@@ -114,7 +116,9 @@ def forms(secret: str) -> tuple[str, ...]:
         if len(core) >= MIN_SECRET + 2:
             found |= {core, core.replace("+", "-").replace("/", "_")}
     if "\n" in secret:
-        found |= {line.strip() for line in secret.splitlines()}
+        # a key's own lines; not its BEGIN, which must stay to be seen in other keys, and no short rest
+        pieces = (line.strip() for line in secret.splitlines())
+        found |= {piece for piece in pieces if len(piece) >= MIN_PIECE and not piece.startswith("-----")}
     return tuple(f for f in found if len(f) >= MIN_SECRET and "\n" not in f and f not in MARK)
 
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import health, values
+from . import values
 from .errors import QuarterdeckError
 from .model import Service
+from .pods import serving as serving_pods
 from .ports import Debt
 from .rollout import Rollout, StepName, StepState
 from .world import World
@@ -81,7 +82,7 @@ async def survey(world: World, service: Service, environments: tuple[str, ...], 
         return tip, {env: found.tag for env, found in values.effective(tree, service.name, environments).items()}
 
     async def pods(environment: str) -> Mapping[str, tuple[int, int]]:
-        return health.serving(await world.host.objects(service.name, environment), service.image)
+        return serving_pods(await world.host.objects(service.name, environment), service.image)
 
     async def guarded(name: str, act: Any) -> Any:
         try:

@@ -97,9 +97,7 @@ class FakeRunner:
         self._check(job)
         return self._status(job)
 
-    async def follow(
-        self, job: str, offset: int, on_output: Callable[[int, bytes], Awaitable[None]]
-    ) -> JobStatus:
+    async def follow(self, job: str, offset: int, on_output: Callable[[int, bytes], Awaitable[None]]) -> JobStatus:
         """Hand on the log from an offset until the job ended."""
         while True:
             self._check(job)
@@ -129,9 +127,7 @@ class FakeRunner:
         if found is not None and not found.ended:
             found.interrupted.set()
 
-    async def query(
-        self, command: str, timeout: float = 20.0, stdin: bytes = b""
-    ) -> tuple[int, bytes, bytes]:
+    async def query(self, command: str, timeout: float = 20.0, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
         """Ask `answer`."""
         self._check("query")
         return self.answer(command, stdin)

@@ -60,7 +60,6 @@ class ChatVoice:
 
     def _accepted(self, rollout: Rollout, plan: Any) -> dict[str, Any]:
         git_has_it = plan.already or rollout.kind is Kind.APPLY
-        shared = [e for e in rollout.pending]
         return {
             "kind": rollout.kind.value,
             "commits": rollout.facts.get("commits", 0),
@@ -68,7 +67,7 @@ class ChatVoice:
             "usual": rollout.facts.get("usual_gate", 0),
             "asks": any(self._catalogue.environments[e].kind == "production" for e in rollout.environments),
             "files": [f.rpartition("/")[2] for f in rollout.facts.get("files", ())],
-            "pending": shared,
+            "pending": list(rollout.pending),
             "takes": rollout.facts.get("takeover", ()),
         }
 
@@ -86,7 +85,7 @@ class ChatVoice:
         surprises = list(dict.fromkeys(s for f in found.values() for s in f["surprises"]))
         return {"asked": asked.text, "surprises": surprises, "code": asked.code, "with": asked.count}
 
-    def _succeeded(self, rollout: Rollout, debts: Sequence[Debt], next: str) -> dict[str, Any]:  # noqa: A002
+    def _succeeded(self, rollout: Rollout, debts: Sequence[Debt], next: str) -> dict[str, Any]:
         took = ((self._now() - rollout.created).total_seconds()) if rollout.created else 0.0
         merged = rollout.step(StepName.MERGE)
         gate = _seconds(merged) if merged and not merged.result.get("already") else 0.0
@@ -138,9 +137,7 @@ class ChatVoice:
         return {"by": by, "was": str(was)}
 
     def _bad(self, rollout: Rollout, step: Step, words_: str, gives_up: datetime | None) -> dict[str, Any]:
-        rest = [
-            s.environment for s in rollout.steps if s.name is StepName.APPLY and s.state is StepState.TODO
-        ]
+        rest = [s.environment for s in rollout.steps if s.name is StepName.APPLY and s.state is StepState.TODO]
         return {
             "where": step.environment,
             "words": words_,
@@ -184,9 +181,7 @@ class ChatVoice:
             n=rollout.number,
             outcome=str(facts.get("outcome", "")),
             pods=words.pods(facts["pods"]) if facts.get("pods") else "",
-            took=words.sal_duration((self._now() - begun.started).total_seconds())
-            if begun and begun.started
-            else "",
+            took=words.sal_duration((self._now() - begun.started).total_seconds()) if begun and begun.started else "",
             serving=short_tag(situation.running(step.environment), suffix) if situation else "",
             untouched=[e for e in situation.untouched if e != step.environment] if situation else [],
         )

@@ -37,7 +37,12 @@ class Pages:
         self._html = jinja2.Environment(loader=loader, autoescape=True, **shared)
         self._text = jinja2.Environment(loader=loader, autoescape=False, **shared)  # noqa: S701  plain text for curl
         for environment in (self._html, self._text):
-            environment.filters |= {"clock": clock, "duration": words.duration, "diffclass": diff_class, "count": words.count}
+            environment.filters |= {
+                "clock": clock,
+                "duration": words.duration,
+                "diffclass": diff_class,
+                "count": words.count,
+            }
         self._catalogue = catalogue
 
     def rollout(self, dossier: Dossier, now: datetime, html: bool) -> str:

@@ -15,6 +15,8 @@ from .merge import merge
 from .run import Run
 from .sync import sync
 
+__all__ = ["PERFORM", "Run"]
+
 PERFORM: Mapping[StepName, Callable[[Run, Step], Awaitable[Mapping[str, Any]]]] = {
     StepName.EDIT: edit,
     StepName.MERGE: merge,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from .. import diff as reader
 from .. import releases as listing
 from ..errors import NotFoundError, PermanentError
-from ..ports import Release
 from ..rollout import Rollout, Step, StepName, job_name
+from .describe import describe
 from .run import Run
 
 CANARY, DEFAULT = "canary", "default"
@@ -52,25 +52,9 @@ async def _one(run: Run, step: Step, environment: str, commit: str) -> dict[str,
     if not found:
         raise PermanentError(f"helmfile lists no release of {run.service.name} in {environment}")
     parts = listing.digests(await _read(run, job, "diff.releases"))
-    return {"job": job, "digest": digest, "parts": parts, **describe(run, environment, text, found)}
-
-
-def describe(run: Run, environment: str, text: str, releases: Sequence[Release]) -> dict[str, Any]:
-    """What a diff says, as data that can be stored: releases, counts, surprises, the lines for chat."""
-    old = run.rollout.before.get(environment, "")
-    tag = run.rollout.tag
+    old, tag = run.rollout.before.get(environment, ""), run.rollout.tag
     read = reader.read(text, {run.service.image: (old, tag) if old else tag} if tag else {})
-    return {
-        "releases": {r.name: {"revision": r.revision, "status": r.status, "namespace": r.namespace} for r in releases},
-        "changes": not read.empty,
-        "changed_releases": [r.name for r in read.releases if r.objects],
-        "image_only": read.image_only,
-        "surprises": list(read.surprises),
-        "pods": read.pods,
-        "lines": list(read.changed_lines(4)),
-        "summary": read.summary(),
-        "workloads": [list(w) for w in read.workloads()],
-    }
+    return {"job": job, "digest": digest, "parts": parts, **describe(read, found)}
 
 
 def layout(rollout: Rollout, result: Mapping[str, Any]) -> tuple[Step, ...]:

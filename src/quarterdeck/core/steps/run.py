@@ -43,6 +43,8 @@ class Run:
     ) -> None:
         """One move, its lines and its write set in one transaction."""
         self.rollout = await self.world.store.save(self.rollout, new, lines, write_set)
+        if self.rollout.stop:
+            self.interrupted.set()
 
     async def move(
         self,

@@ -18,7 +18,9 @@ async def sync(run: Run, step: Step) -> Mapping[str, Any]:
     """
     world = run.world
     merged = run.rollout.result(StepName.MERGE).get("commit")
-    wanted = merged or step.intent.get("commit") or await run.patiently("Gerrit", world.charts.tip, world.limits.gate)
+    wanted = str(merged or step.intent.get("commit", ""))
+    if not wanted:
+        wanted = await run.patiently("Gerrit", world.charts.tip, world.limits.gate)
     step = await run.intend(step, commit=wanted)
     begun = world.clock.now()
     while not await run.patiently("the deploy host", lambda: world.host.has_commit(wanted), world.limits.sync):

@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from .edit import EditPlan, plan
 from .find import Found, effective
-from .helmfile import Layout, environments, layout
+from .helmfile import Layout, environments, layout, timeout
 
-__all__ = ["EditPlan", "Found", "Layout", "effective", "environments", "layout", "plan"]
+__all__ = ["EditPlan", "Found", "Layout", "effective", "environments", "layout", "plan", "timeout"]

@@ -14,6 +14,7 @@ _KEY = re.compile(r"""^(?P<indent> *)(?P<quote>["']?)(?P<key>[A-Za-z0-9][\w.-]*)
 _RELEASE = re.compile(r"""^ *- *name: *["']?(?P<name>[A-Za-z0-9][\w.-]*)["']? *(?:#.*)?$""")
 _LIST = re.compile(r"\breleases: *\[(?P<names>[^\]{}]*)\]")
 _VALUES = re.compile(r"""^ *- *["']?(?P<name>[^"'#\s/][^"'#]*?\.ya?ml)["']? *(?:#.*)?$""")
+_TIMEOUT = re.compile(r"^ +timeout: *(?P<seconds>[0-9]{1,6}) *(?:#.*)?$")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}")
 
 
@@ -75,6 +76,17 @@ def layout(tree: Tree, directory: str) -> Layout:
 def environments(tree: Tree, directory: str) -> tuple[str, ...]:
     """The environments of a service's helmfile, in its own order; raises like `layout`."""
     return layout(tree, directory).environments
+
+
+def timeout(tree: Tree, directory: str) -> int:
+    """Seconds helm waits for a release (`helmDefaults.timeout`); Helm's own default of 300 where none is named."""
+    folder = home(tree, directory)
+    path = next(p for p in (f"{folder}/{name}" for name in NAMES) if p in tree.files or p in tree.links)
+    raw = tree.files.get(tree.links.get(path, path), b"")
+    found = [
+        m for line in _block(raw.decode("utf-8", "replace").splitlines(), "helmDefaults") if (m := _TIMEOUT.match(line))
+    ]
+    return int(found[0]["seconds"]) if found else 300
 
 
 def _block(lines: list[str], key: str) -> list[str]:

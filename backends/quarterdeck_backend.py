@@ -1,0 +1,358 @@
+"""Let Errbot speak on all of Quarterdeck's networks: messages in, answers out, and a clean end.
+
+Thin on purpose. The app and its engine own every connection; a lost network, a crashing command or a reloaded
+plugin touches none of them. Errbot's dispatcher runs in the main thread and takes from one inbox.
+"""
+
+import asyncio
+import logging
+import queue
+import re
+import secrets
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+from errbot import CommandError, core
+from errbot.backends.base import ONLINE, Identifier, Message, Person, Room, RoomError, RoomOccupant
+
+from quarterdeck.chat import ChatError, Heard, Transport
+
+log = logging.getLogger(__name__)
+
+LAST_ANSWERS_SECONDS = 5.0
+"""How long commands that run when we are told to stop may take to answer."""
+
+
+class App(Protocol):
+    """What the backend needs of the app that wiring builds."""
+
+    @property
+    def transports(self) -> Mapping[str, Transport]:
+        """Every network by its name."""
+
+    def start(self) -> None:
+        """Start the engine's thread with all transports."""
+
+    def stop(self) -> None:
+        """Leave the networks and end the engine."""
+
+    def submit(self, coro: Coroutine[Any, Any, Any]) -> "Future[Any]":
+        """Run a coroutine on the engine's loop."""
+
+    def on_heard(self, callback: Callable[[Heard], None]) -> None:
+        """Have each heard line handed over; the callback is called on the loop."""
+
+
+class Place(Room):
+    """A room on a network."""
+
+    def __init__(self, net: str, name: str) -> None:
+        self.net = net
+        self.name = name.lower()  # networks do not tell #Deploy from #deploy, and access rules must not either
+
+    @property
+    def aclattr(self) -> str:
+        """What `allowrooms` and `denyrooms` are matched with."""
+        return f"{self.net}/{self.name}"
+
+    def __str__(self) -> str:
+        return self.aclattr
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Place) and self.aclattr == other.aclattr
+
+    def __hash__(self) -> int:
+        return hash(self.aclattr)
+
+    def _configured(self, *_: Any, **__: Any) -> None:
+        raise RoomError("rooms are set in the configuration and joined on every connect")
+
+    join = leave = create = destroy = invite = _configured
+    exists = joined = property(lambda _: True)
+    occupants = property(lambda _: [])
+    topic = property(lambda _: "", _configured)
+
+
+class Somebody(Person):
+    """A person on a network: an account if the network vouches for it, else nobody in particular."""
+
+    def __init__(self, net: str, nick: str, account: str | None = None, mask: str = "") -> None:
+        self.net = net
+        self._nick = nick
+        self.account = account
+        self.mask = mask
+
+    @property
+    def person(self) -> str:
+        """Who it is for good; never the nick, which anybody can take."""
+        return f"{self.net}:{self.account}" if self.account else f"{self.net}:?{self.mask}"
+
+    @property
+    def aclattr(self) -> str:
+        """What `allowusers` is matched with."""
+        return f"{self.net}:{self.account}" if self.account else f"anon:{self.net}:{self.mask}"
+
+    @property
+    def nick(self) -> str:
+        """As shown in the room."""
+        return self._nick
+
+    @property
+    def client(self) -> str:
+        """From where."""
+        return self.mask
+
+    @property
+    def fullname(self) -> str:
+        """The networks show none that could be trusted."""
+        return self._nick
+
+    def __str__(self) -> str:
+        return f"{self.net}/{self._nick}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Somebody) and (self.person, self._nick) == (other.person, other._nick)
+
+    def __hash__(self) -> int:
+        return hash((self.person, self._nick))
+
+
+class Occupant(RoomOccupant, Somebody):
+    """A person who spoke in a room; the same person as in private."""
+
+    def __init__(self, place: Place, nick: str, account: str | None, mask: str) -> None:
+        super().__init__(place.net, nick, account, mask)
+        self._place = place
+
+    @property
+    def room(self) -> Place:
+        """Where."""
+        return self._place
+
+    __eq__ = Somebody.__eq__
+    __hash__ = Somebody.__hash__
+
+
+class QuarterdeckBackend(core.ErrBot):
+    """The one backend: every identifier carries its network, and answers go where the question came from."""
+
+    mode = "quarterdeck"
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)  # type: ignore[no-untyped-call]
+        self.bot_identifier = Somebody("bot", "quarterdeck")
+        self._inbox: queue.SimpleQueue[Heard | None] = queue.SimpleQueue()
+        self._stopping = False
+        build = getattr(config, "QUARTERDECK_APP", None)  # tests bring an app of their own
+        if build is None:
+            from quarterdeck import wiring
+
+            base = Path(getattr(config, "__file__", "config.py")).resolve().parent
+            build = partial(wiring.build, base=base)
+        self.app: App = build(config.QUARTERDECK)
+
+    # Hearing
+
+    def take(self, heard: Heard) -> None:
+        """Give one heard line to Errbot if it is a command for us; nothing in it can end the bot."""
+        try:
+            body = self.command_text(heard)
+            if body is not None:
+                self.callback_message(self._message(heard, body))
+        except Exception:
+            log.exception("a line could not be dispatched")
+
+    def command_text(self, heard: Heard) -> str | None:
+        """Return the line in prefix form, or None when it is not for us.
+
+        Addressed to our present nick it counts everywhere; with the bare prefix in home rooms and in private; in
+        private also without any, if its first word is a command. What Errbot would take for "again" (`!!`, `!1`,
+        `!²`) or stumble over (`!` alone) never reaches it.
+        """
+        transport = self.app.transports[heard.network]
+        prefix = str(self.prefix)
+        text = heard.text.strip()
+        addressed = re.match(rf"{re.escape(transport.nick)}[:,]\s+(.*)", text, re.IGNORECASE | re.DOTALL)
+        if addressed:
+            rest = addressed[1].removeprefix(prefix)
+        elif text.startswith(prefix) and (not heard.room or heard.room in transport.rooms):
+            rest = text.removeprefix(prefix)
+        elif not heard.room and text and text.split()[0] in self.commands:
+            rest = text
+        else:
+            return None
+        words = rest.split(maxsplit=1)
+        if not words or words[0].startswith(prefix) or words[0].isdigit():
+            return None
+        return prefix + rest.strip()
+
+    def _message(self, heard: Heard, body: str) -> Message:
+        extras = {"heard": heard}
+        if heard.room:
+            place = Place(heard.network, heard.room)
+            who = Occupant(place, heard.nick, heard.account, heard.mask)
+            return Message(body, frm=who, to=place, extras=extras)
+        person = Somebody(heard.network, heard.nick, heard.account, heard.mask)
+        me = Somebody(heard.network, self.app.transports[heard.network].nick)
+        return Message(body, frm=person, to=me, extras=extras)
+
+    def is_from_self(self, msg: Message) -> bool:
+        """Never: the transports drop our own lines."""
+        del msg
+        return False
+
+    # Running commands
+
+    def _execute_and_send(
+        self, cmd: str, args: Any, match: Any, msg: Message, template_name: str | None = None
+    ) -> None:
+        """Run a command in its thread; what goes wrong in it is logged under an id and never shown.
+
+        In place of Errbot's own, which posts the text of any exception to the room.
+        """
+        private = bool({"ALL_COMMANDS", cmd} & set(self.bot_config.DIVERT_TO_PRIVATE))
+        try:
+            with self._gbl:
+                method = (self.re_commands if match else self.commands)[cmd]
+            plugin = getattr(getattr(method, "__self__", None), "name", "")
+            for reply in _replies(method(msg, match or args)):
+                text = self.process_template(template_name, reply, plugin_name=plugin)
+                self.send_simple_reply(msg, text, private)
+        except CommandError as error:
+            self.send_simple_reply(msg, str(error.reason), private)
+        except BaseException as error:  # SystemExit and a cancelled future come here too
+            number = secrets.token_hex(3)
+            log.exception("internal error %s in command %s", number, cmd)
+            if not (self._stopping and isinstance(error, asyncio.CancelledError | CancelledError)):
+                self.send_simple_reply(msg, f"internal error {number}; nothing more was done by this command", private)
+
+    def send_simple_reply(self, msg: Message, text: str, private: bool = False, threaded: bool = False) -> None:
+        """Answer; Errbot's line about arguments would end in the text of an exception."""
+        if text.startswith("Sorry, I couldn't parse your arguments."):
+            text = "I cannot read these arguments. Nothing done"
+        super().send_simple_reply(msg, text, private, threaded)
+
+    # Saying
+
+    def send_message(self, msg: Message) -> None:
+        """Queue an answer on its network; the transport makes lines of it."""
+        super().send_message(msg)
+        to = msg.to
+        if not isinstance(to, Place | Somebody) or to.net not in self.app.transports:
+            raise ValueError(f"no network of ours leads to {to}")
+        target = to.name if isinstance(to, Place) else to.nick
+        self.app.submit(self._say(self.app.transports[to.net], target, msg.body))
+
+    @staticmethod
+    async def _say(transport: Transport, target: str, text: str) -> None:
+        try:
+            await transport.say(target, text)
+        except ChatError as error:
+            log.warning("an answer to %s/%s was not said: %s", transport.network, target, error)
+
+    def build_reply(
+        self, msg: Message, text: str | None = None, private: bool = False, threaded: bool = False
+    ) -> Message:
+        """Address an answer: to the room it was said in, else to the person."""
+        del threaded  # no network of ours has threads
+        reply = self.build_message(text or "")
+        reply.frm = self.bot_identifier
+        reply.parent = msg
+        frm: Any = msg.frm
+        if msg.is_group and not private:
+            reply.to = msg.to
+        else:
+            reply.to = Somebody(frm.net, frm.nick, frm.account, frm.mask)
+        return reply
+
+    def prefix_groupchat_reply(self, message: Message, identifier: Any) -> None:
+        """Begin an answer with the nick of whom it is for."""
+        message.body = f"{identifier.nick}: {message.body}"
+
+    def build_identifier(self, text_representation: str) -> Identifier:
+        """Make an identifier of `net/#room` or `net/nick`.
+
+        Raises:
+            ValueError: there is no such network, or it is no address.
+        """
+        net, slash, name = text_representation.partition("/")
+        if not (slash and name and net in self.app.transports):
+            raise ValueError(f"{text_representation!r} is not NETWORK/#room or NETWORK/nick")
+        return Place(net, name) if name[0] in "#&+!" else Somebody(net, name)
+
+    def query_room(self, room: str) -> Room:
+        """Make a room of `net/#room`.
+
+        Raises:
+            ValueError: it is no room.
+        """
+        place = self.build_identifier(room)
+        if not isinstance(place, Place):
+            raise ValueError(f"{room!r} is not NETWORK/#room")  # noqa: TRY004 - the text is wrong, not its type
+        return place
+
+    @property
+    def rooms(self) -> Sequence[Room]:
+        """The home rooms of all networks."""
+        return [Place(net, name) for net, it in self.app.transports.items() for name in it.rooms]
+
+    def change_presence(self, status: str = ONLINE, message: str = "") -> None:
+        """Nothing: what we do is on the page."""
+
+    # Beginning and end
+
+    def serve_forever(self) -> None:
+        """Run until SIGTERM or SIGINT, then end in order. Without a network the bot stays, and waits for it."""
+        for name in ("errbot.core", "errbot.plugins.ACLs"):
+            logging.getLogger(name).setLevel(logging.WARNING)  # they log what people type, in clear
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._on_signal)
+            signal.signal(signal.SIGINT, self._on_signal)
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # Errbot would open a Python console
+        self.connect_callback()
+        self.app.on_heard(self._inbox.put)
+        self.app.start()
+        try:
+            while (heard := self._inbox.get()) is not None:
+                self.take(heard)
+        finally:
+            self._end()
+
+    def stop(self) -> None:
+        """Ask `serve_forever` to end; from any thread, also from a signal handler."""
+        self._inbox.put(None)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.stop()
+
+    def _end(self) -> None:
+        """Answers first, then plugins, then the networks; a network that is away holds nothing up."""
+        self._stopping = True
+        self.thread_pool.close()
+        waiter = threading.Thread(target=self.thread_pool.join, daemon=True)
+        waiter.start()
+        waiter.join(LAST_ANSWERS_SECONDS)
+        self.disconnect_callback()
+        up = [transport for transport in self.app.transports.values() if transport.up]
+        flushed = [self.app.submit(transport.flush(2)) for transport in up]
+        for future in flushed:
+            try:
+                future.result(3)
+            except Exception:
+                log.exception("the last answers may not have been said")
+        self.app.stop()
+        self.shutdown()
+
+
+def _replies(answer: Any) -> Iterator[Any]:
+    """What a command answers, one by one: it may return a text, or yield several."""
+    if isinstance(answer, Iterator):
+        yield from (reply for reply in answer if reply)
+    elif answer:
+        yield answer

@@ -1,0 +1,50 @@
+"""The server admin log: one line a connection to a relay that takes TCP lines (as Wikimedia's tcpircbot does)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from quarterdeck.core.errors import TemporaryError
+
+#: the relay reads this many bytes at a time
+LONGEST = 425
+
+
+class SalRelay:
+    """Speaks to the relay; always `up`, because it is connected for each line anew."""
+
+    up = True
+
+    def __init__(self, host: str, port: int, network: str = "sal", timeout: float = 5.0) -> None:
+        self.network, self._host, self._port, self._timeout = network, host, port, timeout
+
+    async def say(self, room_or_nick: str, text: str, *, urgent: bool = False) -> None:
+        """Send one line of at most 425 bytes.
+
+        Raises:
+            TemporaryError: the relay is away; it may or may not have the line.
+        """
+        line = " ".join(text.split()).encode()[: LONGEST - 1] + b"\n"
+        try:
+            async with asyncio.timeout(self._timeout):
+                _, writer = await asyncio.open_connection(self._host, self._port)
+                try:
+                    writer.write(line)
+                    await writer.drain()
+                finally:
+                    writer.close()
+                    await writer.wait_closed()
+        except (OSError, TimeoutError) as error:
+            raise TemporaryError(f"the SAL relay at {self._host}:{self._port} is away: {error}", 2.0) from error
+
+
+class NoRelay:
+    """Where no relay is configured: lines are taken and go nowhere."""
+
+    up = True
+
+    def __init__(self, network: str = "sal") -> None:
+        self.network = network
+
+    async def say(self, room_or_nick: str, text: str, *, urgent: bool = False) -> None:
+        """Do nothing."""

@@ -1,0 +1,153 @@
+"""The `quarterdeck` command: looks at the settings and at the world before the bot is started."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import runpy
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import catalogue, settings
+from .core.errors import QuarterdeckError
+from .core.model import Catalogue
+from .doctor import Probe, examine
+from .mistakes import SettingsError
+from .settings import Settings
+
+#: makes the probes of a doctor from the settings
+Prober = Callable[[Settings], Mapping[str, Probe]]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="quarterdeck")
+def main() -> None:
+    """Quarterdeck, a ChatOps deploy bot.
+
+    Start the bot with `errbot -c config.py`. Before that, `quarterdeck check-config` reads the settings and
+    `quarterdeck doctor` asks each outside system whether it can be used.
+    """
+
+
+_config = click.argument("config", default="config.py", type=click.Path(path_type=Path))
+
+
+@main.command("check-config")
+@_config
+@click.option(
+    "--catalogue",
+    "other",
+    type=click.Path(path_type=Path),
+    help="Check this catalogue file instead of the one the settings name.",
+)
+def check_config(config: Path, other: Path | None) -> None:
+    """Read CONFIG (config.py by default) and its catalogue; print every mistake.
+
+    Exit status 0 if there is none, 2 otherwise. Nothing is contacted.
+    """
+    found, known = read_or_exit(config, other)
+    click.echo(
+        f"{config}: fine. {len(known.services)} services, {len(known.environments)} environments, "
+        f"{len(known.people)} people, networks: {', '.join(found.networks)}"
+    )
+
+
+@main.command()
+@_config
+def doctor(config: Path) -> None:
+    """Ask Gerrit, registry, deploy host, clusters and chat networks whether the bot can use them.
+
+    One line for each. Exit status 0 if all is well, 1 if something is missing, 2 if the settings have mistakes.
+    """
+    found, _ = read_or_exit(config, None)
+    from . import wiring  # here, because check-config must work where a library of wiring does not
+
+    sys.exit(report(found, wiring.probes))
+
+
+def report(found: Settings, prober: Prober) -> int:
+    """Print what the probes find; returns the exit status."""
+    try:
+        findings = asyncio.run(_examined(found, prober))
+    except QuarterdeckError as error:
+        click.echo(f"cannot begin: {error}", err=True)
+        return 1
+    width = max((len(f.name) for f in findings), default=0)
+    for finding in findings:
+        click.echo(f"{finding.name:<{width}}  {'OK' if finding.well else 'MISSING'}  {finding.text}")
+    return 0 if all(f.well for f in findings) else 1
+
+
+async def _examined(found: Settings, prober: Prober) -> Any:
+    return await examine(prober(found))
+
+
+def read_or_exit(config: Path, other: Path | None) -> tuple[Settings, Catalogue]:
+    """Settings and catalogue, or all mistakes of both on stderr and exit status 2."""
+    mistakes: list[str] = []
+    known: Catalogue | None = None
+    found: Settings | None = None
+    try:
+        block = read_block(config)
+        try:
+            found = settings.load(block, config.resolve().parent)
+        except SettingsError as error:
+            mistakes += error.mistakes
+        path, networks = _catalogue_of(block, config, other)
+        if path and (other or path.is_file()):  # a missing file of the settings is among their mistakes already
+            try:
+                known = catalogue.load(path, networks)
+            except SettingsError as error:
+                mistakes += [f"{path.name}: {m.removeprefix(f'{path.name}: ')}" for m in error.mistakes]
+    except SettingsError as error:
+        mistakes += error.mistakes
+    if found is None or known is None or mistakes:
+        for mistake in mistakes:
+            click.echo(mistake, err=True)
+        count = len(mistakes)
+        click.echo(f"{config}: {count} mistake{'s' * (count != 1)}. Nothing was contacted", err=True)
+        sys.exit(2)
+    return found, known
+
+
+def _catalogue_of(block: Mapping[str, Any], config: Path, other: Path | None) -> tuple[Path | None, tuple[str, ...]]:
+    """Path and networks for the catalogue, also when the settings themselves have mistakes."""
+    named, networks = block.get("catalogue"), block.get("networks")
+    path = other
+    if path is None and isinstance(named, str | Path) and str(named):
+        path = config.resolve().parent / Path(named).expanduser()
+    names = tuple(str(n) for n in networks) if isinstance(networks, Mapping) and networks else ("irc", "matrix")
+    return path, names
+
+
+def read_block(config: Path) -> Mapping[str, Any]:
+    """The QUARTERDECK dictionary of a config.py, which is run as Errbot runs it.
+
+    Raises:
+        SettingsError: there is no such file, it cannot be run, or it has no such dictionary.
+    """
+    if not config.is_file():
+        raise SettingsError([f"{config}: there is no such file; copy config.py.example"])
+    before = list(sys.path)
+    try:
+        sys.path.insert(0, os.fspath(config.resolve().parent))
+        names = runpy.run_path(os.fspath(config))
+    except BaseException as error:  # a config.py may do anything, also exit
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        words = f"{type(error).__name__}: {error}"
+        raise SettingsError([f"{config}: cannot be run: {words}"]) from error
+    finally:
+        sys.path[:] = before
+    block = names.get("QUARTERDECK")
+    if not isinstance(block, Mapping):
+        raise SettingsError([f"{config}: has no dictionary QUARTERDECK; see config.py.example"])
+    return block
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""What a diff says, as data that can be stored: releases, counts, surprises, the lines for chat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..diff import Diff
+from ..ports import Release
+
+
+def describe(read: Diff, releases: Sequence[Release]) -> dict[str, Any]:
+    """The parts of a diff that gate, layout, chat and page need."""
+    return {
+        "releases": {r.name: {"revision": r.revision, "status": r.status, "namespace": r.namespace} for r in releases},
+        "changes": not read.empty,
+        "changed_releases": [r.name for r in read.releases if r.objects],
+        "image_only": read.image_only,
+        "surprises": list(read.surprises),
+        "lines": list(read.changed_lines(4)),
+        "summary": read.summary(),
+        "workloads": [list(w) for w in read.workloads()],
+        "pods": read.pods,
+    }
