@@ -10,6 +10,7 @@ import queue
 import re
 import secrets
 import signal
+import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
@@ -312,9 +313,7 @@ class QuarterdeckBackend(core.ErrBot):
         for name in ("errbot.core", "errbot.plugins.ACLs"):
             logging.getLogger(name).setLevel(logging.WARNING)  # they log what people type, in clear
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._on_signal)
-            signal.signal(signal.SIGINT, self._on_signal)
-            signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # Errbot would open a Python console
+            self._listen_to_signals()
         self.connect_callback()
         self.app.on_heard(self._inbox.put)
         self.app.start()
@@ -325,11 +324,29 @@ class QuarterdeckBackend(core.ErrBot):
             self._end()
 
     def stop(self) -> None:
-        """Ask `serve_forever` to end; from any thread, also from a signal handler."""
+        """Ask `serve_forever` to end; from any thread."""
         self._inbox.put(None)
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self.stop()
+    def _listen_to_signals(self) -> None:
+        """End on SIGTERM and SIGINT, whichever thread the kernel gives the signal to.
+
+        A handler of Python's runs in the main thread alone, which sleeps in the inbox and may not be woken; the
+        byte that the wakeup descriptor gets at once comes through.
+        """
+        reader, writer = socket.socketpair()
+        writer.setblocking(False)
+
+        def watch() -> None:
+            with reader, writer:  # the writer must not be collected while signals may come
+                while number := reader.recv(1):
+                    if number[0] in {signal.SIGTERM, signal.SIGINT}:
+                        self.stop()
+
+        signal.signal(signal.SIGTERM, _nothing)
+        signal.signal(signal.SIGINT, _nothing)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # Errbot would open a Python console
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        threading.Thread(target=watch, name="signals", daemon=True).start()
 
     def _end(self) -> None:
         """Answers first, then plugins, then the networks; a network that is away holds nothing up."""
@@ -348,6 +365,10 @@ class QuarterdeckBackend(core.ErrBot):
                 log.exception("the last answers may not have been said")
         self.app.stop()
         self.shutdown()
+
+
+def _nothing(_number: int, _frame: FrameType | None) -> None:
+    """Only be there: the wakeup descriptor is written for signals with a handler alone."""
 
 
 def _replies(answer: Any) -> Iterator[Any]:

@@ -34,7 +34,8 @@ def read(name: str) -> dict[str, Any] | None:
         found: dict[str, Any] = json.loads(path(name).read_text())
     except FileNotFoundError:
         return None
-    return found if Path(f"/proc/{found['sandbox']['pid']}").exists() else None
+    pid = found.get("sandbox", {}).get("pid")
+    return found if pid is None or Path(f"/proc/{pid}").exists() else None
 
 
 def write(name: str, content: dict[str, Any]) -> None:

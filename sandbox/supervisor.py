@@ -20,6 +20,7 @@ __all__ = ["Child", "SandboxError", "Stopped", "Supervisor", "World"]
 
 _TAIL_LINES = 20
 _PR_SET_CHILD_SUBREAPER = 36
+_REAP_SECONDS = 1
 
 
 class Stopped(SandboxError):
@@ -56,15 +57,23 @@ class Child:
 class Supervisor:
     """Starts servers from any thread; ends them all, with everything they started."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, alone: bool = False) -> None:
+        """Begin with no child.
+
+        Args:
+            world: where the sandbox lives.
+            alone: this process does nothing else, so whatever is below it is the sandbox's, and what a server
+                leaves behind (a detached job of the deploy host) becomes our child: stop() ends all of that.
+        """
         self._world = world
+        self._alone = alone
         self._children: list[Child] = []
         self._lock = threading.Lock()
         self._orders: queue.SimpleQueue[tuple[Callable[[], Child], Future[Child]]] = queue.SimpleQueue()
         self.stopping = threading.Event()
         self._logs = world.folder("log")
-        # What a server leaves behind (a detached job of the deploy host) becomes our child: stop() finds it.
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        if alone:
+            ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         # The kernel kills a child when the *thread* that started it ends; this thread never does.
         threading.Thread(target=self._starter, name="starter", daemon=True).start()
 
@@ -109,24 +118,13 @@ class Supervisor:
             SandboxError: the program cannot be run.
         """
         path = log or self._logs / f"{name}.log"
+        command = self._world.server_command(argv, user)
+        environment = self._world.environment() | dict(env or {})
 
         def start() -> Child:
             if self.stopping.is_set():
                 raise Stopped(f"{name} was not started: the sandbox is ending")
-            try:
-                with path.open("ab") as out:
-                    self._world.give(path)
-                    process = subprocess.Popen(
-                        self._world.server_command(argv, user),
-                        stdin=subprocess.DEVNULL,
-                        stdout=out,
-                        stderr=subprocess.STDOUT,
-                        env=self._world.environment() | dict(env or {}),
-                        cwd=cwd or self._world.root,
-                        start_new_session=True,
-                    )
-            except OSError as error:
-                raise SandboxError(f"{name} cannot be started: {error}") from error
+            process = self._popen(name, command, environment, cwd or self._world.root, path)
             child = Child(name, process, path, stop_by)
             with self._lock:
                 self._children.append(child)
@@ -135,6 +133,24 @@ class Supervisor:
         answer: Future[Child] = Future()
         self._orders.put((start, answer))
         return answer.result()
+
+    def _popen(
+        self, name: str, command: list[str], environment: Mapping[str, str], cwd: Path, log: Path
+    ) -> "subprocess.Popen[bytes]":
+        try:
+            with log.open("ab") as out:
+                self._world.give(log)
+                return subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    cwd=cwd,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise SandboxError(f"{name} cannot be started: {error}") from error
 
     def spawn_module(
         self, name: str, module: str, *arguments: str | Path, env: Mapping[str, str] | None = None
@@ -193,10 +209,12 @@ class Supervisor:
         Raises:
             SandboxError: a child died; it names the child with the tail of its log.
         """
-        orphans: dict[int, int] = {}
+        orphans: set[int] = set()
+        looked = time.monotonic()
         while not self.stopping.wait(0.2):
             self.check()
-            self._reap(orphans)
+            if self._alone and time.monotonic() - looked > _REAP_SECONDS:
+                orphans, looked = self._reap(orphans), time.monotonic()
 
     def check(self) -> None:
         """Look whether all children live.
@@ -208,35 +226,40 @@ class Supervisor:
             if not child.alive():
                 raise SandboxError(_obituary(child))
 
-    def _reap(self, seen: dict[int, int]) -> None:
-        """Bury orphans that became ours; only after ten looks, so no wait of this process is disturbed."""
+    def _reap(self, before: set[int]) -> set[int]:
+        """Bury orphans that became ours, if they were dead at the last look too: no wait of ours is disturbed."""
         ours = {child.pid for child in self.children}
-        zombies = {p for p, (parent, state) in _processes().items() if parent == os.getpid() and state == "Z"}
-        for pid in zombies - ours:
-            seen[pid] = seen.get(pid, 0) + 1
-            if seen[pid] > 10:
-                _bury(pid)
-                del seen[pid]
-        for pid in set(seen) - zombies:
-            del seen[pid]
+        found = _processes().items()
+        dead = {pid for pid, its in found if its.parent == os.getpid() and its.state == "Z"} - ours
+        for pid in dead & before:
+            _bury(pid)
+        return dead - before
 
     def stop(self, seconds: float = 10) -> None:
         """End every child, the last one first, and whatever they started; what resists is killed."""
         self.stopping.set()
         deadline = time.monotonic() + seconds
+        mine = self._below()
         for child in reversed(self.children):
             if child.alive():
                 _signal(child.pid, child.stop_by)
         while time.monotonic() < deadline and any(child.alive() for child in self.children):
             time.sleep(0.02)
-        while descendants := _descendants(os.getpid()):
-            for pid in descendants:
+        while left := _still_there(mine := mine | self._below()):
+            for pid in left:
                 _signal(pid, signal.SIGKILL)
             for child in self.children:
                 child.alive()
-            for pid in descendants:
+            for pid in left:
                 _bury(pid)
             time.sleep(0.02)
+
+    def _below(self) -> dict[int, int]:
+        """Our children and all below them, with the time each started, for a process id may be used again."""
+        found = _processes()
+        roots = [os.getpid()] if self._alone else [child.pid for child in self.children if child.alive()]
+        below = _descendants(roots, found) | ({*roots} - {os.getpid()})
+        return {pid: found[pid].start for pid in below if pid in found}
 
 
 def _holds(check: Callable[[], bool]) -> bool:
@@ -266,26 +289,43 @@ def _bury(pid: int) -> None:
         pass
 
 
-def _processes() -> dict[int, tuple[int, str]]:
-    """Every process with its parent and state (proc(5), the fields after the name in parentheses)."""
-    found: dict[int, tuple[int, str]] = {}
+@dataclass(frozen=True)
+class _Process:
+    """What proc(5) says of a process."""
+
+    parent: int
+    state: str
+    start: int
+    """In clock ticks since the machine started."""
+
+
+def _processes() -> dict[int, _Process]:
+    """Every process there is."""
+    found: dict[int, _Process] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+                # The name, in parentheses, may hold blanks and parentheses itself.
+                rest = (entry / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            found[int(entry.name)] = (int(parent), state)
+            found[int(entry.name)] = _Process(int(rest[1]), rest[0], int(rest[19]))
     return found
 
 
-def _descendants(pid: int) -> list[int]:
-    processes = _processes()
-    found: list[int] = []
-    frontier = [pid]
+def _descendants(roots: list[int], processes: Mapping[int, _Process]) -> set[int]:
+    found: set[int] = set()
+    frontier = list(roots)
     while frontier:
         parent = frontier.pop()
-        below = [p for p, (its, _) in processes.items() if its == parent]
-        found += below
+        below = [pid for pid, its in processes.items() if its.parent == parent]
+        found |= set(below)
         frontier += below
     return found
+
+
+def _still_there(mine: Mapping[int, int]) -> list[int]:
+    """Those of these that still are; the dead of other parents are theirs to bury."""
+    now = _processes()
+    there = [(pid, now[pid]) for pid, start in mine.items() if pid in now and now[pid].start == start]
+    return [pid for pid, its in there if its.state != "Z" or its.parent == os.getpid()]

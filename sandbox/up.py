@@ -194,7 +194,7 @@ def _users(clock: Clock) -> tuple[tuple[int, int] | None, tuple[int, int] | None
 
 
 def _run(world: World, clock: Clock) -> int:
-    supervisor = Supervisor(world)
+    supervisor = Supervisor(world, alone=True)
     for number in _SIGNALS:
         signal.signal(number, lambda *_: supervisor.stopping.set())
     pool = ThreadPoolExecutor(32)
@@ -245,15 +245,18 @@ def _clear(world: World, status: int, clock: Clock) -> None:
     shutil.rmtree(world.root, ignore_errors=True)
 
 
-def clean(name: str) -> int:
-    """Remove what sandboxes left behind; those that run are left alone."""
-    user, _ = worlds.unprivileged_user()
-    run = worlds.place(name, user).parent
-    for root in sorted(run.iterdir()) if run.is_dir() else ():
-        if root.is_dir():
-            with worlds.claimed(root):
-                shutil.rmtree(root)
-                endpoints.remove("" if root.name == "default" else root.name)
+def clean() -> int:
+    """Remove what sandboxes of this clone left behind; those that run are left alone and named."""
+    for run in worlds.run_folders():
+        for root in sorted(run.iterdir()) if run.is_dir() else ():
+            if not root.is_dir():
+                continue
+            try:
+                with worlds.claimed(root):
+                    shutil.rmtree(root)
+                    endpoints.remove("" if root.name == "default" else root.name)
+            except SandboxError as error:
+                print(f"{root.name}: {error}", file=sys.stderr)
     return 0
 
 
@@ -263,7 +266,7 @@ def main(arguments: list[str]) -> int:
         name = endpoints.sandbox_name()
         if arguments not in ([], ["clean"]):
             raise SandboxError(f"Usage: python3 -m sandbox [clean]; not {' '.join(arguments)!r}")
-        return clean(name) if arguments else serve(name)
+        return clean() if arguments else serve(name)
     except (SandboxError, tools.ToolError) as error:
         print(error, file=sys.stderr)
     except KeyboardInterrupt:

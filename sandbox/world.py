@@ -7,6 +7,7 @@ import pwd
 import random
 import shutil
 import socket
+import stat
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -164,13 +165,17 @@ def _free_port(taken: set[int]) -> int:
     raise SandboxError("There is no free port between 20000 and 32000")
 
 
+def run_folders() -> tuple[Path, Path]:
+    """Where the sandboxes of this clone may live: in it, or elsewhere when the servers' user cannot get there."""
+    clone = hashlib.sha256(str(HERE).encode()).hexdigest()[:12]
+    return HERE / "run", Path("/var/tmp") / f"quarterdeck-{clone}"
+
+
 def place(name: str, user: tuple[int, int] | None) -> Path:
-    """Choose the run folder: in the clone, or under /var/tmp when the servers' user cannot get there."""
-    run = HERE / "run"
-    if user is not None and not all(_may_enter(path, user) for path in HERE.parents):
-        clone = hashlib.sha256(str(HERE).encode()).hexdigest()[:12]
-        run = Path("/var/tmp") / f"quarterdeck-{clone}"
-    return run / (name or "default")
+    """Choose the run folder of a sandbox."""
+    inside, outside = run_folders()
+    reachable = user is None or all(_may_enter(path, user) for path in (HERE, *HERE.parents))
+    return (inside if reachable else outside) / (name or "default")
 
 
 def _may_enter(path: Path, user: tuple[int, int]) -> bool:
@@ -204,6 +209,9 @@ def claimed(root: Path) -> Iterator[None]:
         SandboxError: another process holds it.
     """
     root.parent.mkdir(parents=True, exist_ok=True)
+    found = root.parent.lstat()
+    if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode):
+        raise SandboxError(f"{root.parent} is somebody else's; nothing is started there")
     lock = root.parent / f"{root.name}.lock"
     while True:
         handle = lock.open("a+")

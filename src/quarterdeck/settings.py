@@ -170,8 +170,8 @@ class DeployHost(Part):
     """known_hosts file; the host key is always verified."""
     charts: Text
     """Folder of the charts checkout on that host; it is pulled by the host itself."""
-    jobs_dir: Text = "quarterdeck-jobs"
-    """Folder for our jobs on that host, relative to the login's home; below home, because it needs no rights."""
+    jobs_dir: Text = "~/quarterdeck-jobs"
+    """Folder for our jobs on that host, absolute or from ~/; below home, because that needs no rights."""
     environment: dict[str, str] = Field(default_factory=lambda: {"SUPPRESS_SAL": "true"})
     """Exported in each job; SUPPRESS_SAL by default, because the bot writes the log lines itself."""
     kubeconfig_view: Text = "/etc/kubernetes/{service}-{environment}.config"

@@ -43,6 +43,8 @@ from quarterdeck.views.page import Pages
 from quarterdeck.web import routes
 
 T = TypeVar("T")
+#: seconds until the transaction that made a line has surely been written
+RING_AFTER = 0.03
 log = logging.getLogger(__name__)
 
 
@@ -187,9 +189,9 @@ class App:
         return Speaker(self.world.store, mouth, bell)
 
     def _ring(self, network: str) -> None:
-        """Lines for a network were made; they are in the store a moment later."""
+        """Lines for a network were made (maybe in the store's thread); they are in the store a moment later."""
         if network in self._bells:
-            asyncio.get_running_loop().call_later(0.02, self._bells[network].set)
+            self._engine.call(lambda: asyncio.get_running_loop().call_later(0.02, self._bells[network].set))
 
     async def _tend(self) -> None:
         await self.deployer.tend()

@@ -57,8 +57,8 @@ class GitCharts:
         folder: our own bare repository; made when missing, made again when it is broken.
         services_dir: directory whose entries are the services.
         user: for HTTP basic; empty to fetch anonymously.
-        token: the token itself, where there is no file.
-        token_file: file that holds the token; read at each fetch, so that it can be replaced.
+        token: its HTTP token.
+        token_file: file that holds the token instead; read at each fetch, so that it can be replaced.
         timeout: seconds one git command may take.
     """
 
@@ -70,8 +70,8 @@ class GitCharts:
         *,
         services_dir: str = "helmfile.d/services",
         user: str = "",
-        token_file: Path | None = None,
         token: str = "",
+        token_file: Path | None = None,
         timeout: float = 60.0,
     ) -> None:
         self._url = url
@@ -218,17 +218,21 @@ class GitCharts:
         """The token in git's environment, where no process list shows it, for this one server."""
         settings = {"http.followRedirects": "false", "credential.helper": "", "gc.autoDetach": "false"}
         if self._user and (self._token_file or self._token):
-            try:
-                token = self._token_file.read_text().strip() if self._token_file else self._token
-            except OSError as error:
-                raise PermanentError(f"cannot read the charts token: {error.strerror}") from error
             parts = urlsplit(self._url)
-            basic = base64.b64encode(f"{self._user}:{token}".encode()).decode()
+            basic = base64.b64encode(f"{self._user}:{self._read_token()}".encode()).decode()
             settings[f"http.{parts.scheme}://{parts.netloc}/.extraHeader"] = f"Authorization: Basic {basic}"
         env = {"GIT_CONFIG_COUNT": str(len(settings))}
         for number, (key, value) in enumerate(settings.items()):
             env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
         return env
+
+    def _read_token(self) -> str:
+        if self._token_file is None:
+            return self._token
+        try:
+            return self._token_file.read_text().strip()
+        except OSError as error:
+            raise PermanentError(f"cannot read the charts token: {error.strerror}") from error
 
     async def _blobs(self, names: Iterable[str]) -> dict[str, bytes]:
         """The contents of blobs, by one `git cat-file --batch`."""

@@ -27,6 +27,7 @@ from ..core.errors import PermanentError, TemporaryError
 _MAX_BODY = 64 << 20
 _CHUNK = 1 << 16
 _TEMPORARY = frozenset({0, 408, 425, 429, 500, 502, 503, 504})
+_PATIENCE = 3.0  #: a longer Retry-After, in seconds, is for the caller to wait out
 _GRACE = 0.5  #: seconds a thread gets to end by its own deadline before its caller stops waiting
 
 
@@ -213,7 +214,7 @@ class GerritRest:
             try:
                 return await self.once("get", path)
             except GerritError as error:
-                if not error.temporary or attempt == 2:
+                if not error.temporary or attempt == 2 or error.retry_after > _PATIENCE:
                     raise
                 await asyncio.sleep(max(self.pause * 2**attempt, error.retry_after))
         raise AssertionError("not reached")
@@ -266,3 +267,5 @@ class GerritRest:
             raise TemporaryError(f"Gerrit did not {doing} within {seconds:g} s") from error
         except GerritError as error:
             raise translated(error) from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise PermanentError("Gerrit's answer is not as its REST API has it") from error

@@ -44,11 +44,14 @@ class _Answer:
     headers: Mapping[str, str]
     body: bytes
 
-    def json(self) -> Any:
+    def json(self) -> dict[str, Any]:
         try:
-            return json.loads(self.body)
+            value: Any = json.loads(self.body)
         except ValueError as error:
             raise TemporaryError("the registry's answer is not JSON") from error
+        if not isinstance(value, dict):
+            raise TemporaryError("the registry's answer is not a JSON object")
+        return value
 
 
 class HttpRegistry:
@@ -164,6 +167,8 @@ class HttpRegistry:
             raise TemporaryError(f"the registry did not answer within {waited:.0f} s") from error
         except aiohttp.ClientError as error:
             raise TemporaryError(f"the registry does not answer: {_why(error)}") from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise PermanentError("the registry's answer is not as the distribution API has it") from error
 
     async def _ask(self, method: str, image: str, what: str | URL) -> _Answer | None:
         """One request about a repository, authorised as the registry asks; None where it says 404."""

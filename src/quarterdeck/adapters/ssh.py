@@ -30,8 +30,9 @@ _FILE = re.compile(r"[a-z0-9_-][a-z0-9._-]*")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._/~@+-]+")
 _HELLO = re.compile(rb"quarterdeck-runner ([0-9a-f]{64}) (open|forced)\s*")
 #: exit statuses of runner.sh and of the shell that should have run it
-_NOT_FOUND, _CUT_SHORT, _OTHER_SCRIPT, _CANNOT_WRITE, _OVER_DEADLINE = 66, 65, 69, 73, 124
+_NOT_FOUND, _CUT_SHORT, _CANNOT_WRITE = 66, 65, 73
 _NO_RUNNER = frozenset({2, 127})
+_OVER_DEADLINE = frozenset({124, 137})  #: of timeout(1): ended, or killed two seconds later
 
 
 def runner_text() -> bytes:
@@ -137,16 +138,18 @@ class SshRunner:
                 async with aclosing(self._tail(job, offset)) as chunks:
                     async for chunk in chunks:
                         away_since = None
-                        await _handed(on_output, offset, chunk)
-                        offset += len(chunk)
+                        if chunk:
+                            await _handed(on_output, offset, chunk)
+                            offset += len(chunk)
                 status = await self.status(job)
             except TemporaryError as error:
                 now = loop.time()
+                pause = 0.1 if away_since is None else error.retry_after
                 away_since = now if away_since is None else away_since
                 if now - away_since >= self._away_limit:
                     away = now - away_since
                     raise TemporaryError(f"{self._host} has been away for {away:.0f} s: {error}") from error
-                await asyncio.sleep(min(error.retry_after, self._away_limit))
+                await asyncio.sleep(min(pause, self._away_limit))
                 continue
             except _OutputError as error:
                 raise error.inner from None
@@ -178,7 +181,7 @@ class SshRunner:
         """
         words = f"query {math.ceil(timeout)} {base64.b64encode(command.encode()).decode()}"
         status, out, err = await self._call(words, stdin, math.ceil(timeout) + 5.0)
-        if status == _OVER_DEADLINE:
+        if status in _OVER_DEADLINE:
             raise TemporaryError(f"no answer on {self._host} within {math.ceil(timeout)} s")
         if status in _NO_RUNNER and self._path.rpartition("/")[2].encode() in err:
             self._refused("query", status, _last_line(err))
@@ -243,6 +246,7 @@ class SshRunner:
                 f"{self._prefix} tail {_job(job)} {offset:d}", stdin=asyncssh.DEVNULL, encoding=None
             )
             try:
+                yield b""  # attached: a silent job is no absent host
                 while chunk := await process.stdout.read(_CHUNK):
                     yield chunk
                 await process.wait_closed()

@@ -26,7 +26,30 @@ _log = logging.getLogger(__name__)
 
 
 class IrcTransport:
-    """One network; see `quarterdeck.chat.Transport`. All methods belong to the loop that runs `run`."""
+    """One network; see `quarterdeck.chat.Transport`. All methods belong to the loop that runs `run`.
+
+    Args:
+        host: of the server.
+        port: of the server.
+        tls: how to verify it (`tls_context`); None is for plain text on loopback.
+        nick: the one we want; `nick_` while it is taken.
+        account: services account for SASL PLAIN; without being identified we enter no room.
+        password: of the account; the caller has read it from its file.
+        rooms: home rooms, with their `#`.
+        on_heard: called on the loop for each line said to us or in a room; must not block.
+        on_state: called on the loop with a sentence when something changes that people should know.
+        network: our own name for it.
+        server_name: the name in the certificate, if it is not the host.
+        realname: what WHOIS shows.
+        user_modes: set before the first JOIN: B marks us as a bot, N asks InspIRCd for no history.
+        burst: lines that may go out at once.
+        rate: lines a second after that; InspIRCd ends connections that go above 10 and 1.
+        timing: deadlines.
+        now: aware wall clock.
+
+    Raises:
+        ValueError: nick, account or password is empty.
+    """
 
     def __init__(
         self,
@@ -49,27 +72,7 @@ class IrcTransport:
         timing: Timing = _TIMING,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Prepare; nothing happens before `run`.
-
-        Args:
-            host: of the server.
-            port: of the server.
-            tls: how to verify it (`tls_context`); None is for plain text on loopback.
-            nick: the one we want; `nick_` while it is taken.
-            account: services account for SASL PLAIN; without being identified we enter no room.
-            password: of the account; the caller has read it from its file.
-            rooms: home rooms, with their `#`.
-            on_heard: called on the loop for each line said to us or in a room; must not block.
-            on_state: called on the loop with a sentence when something changes that people should know.
-            network: our own name for it.
-            server_name: the name in the certificate, if it is not the host.
-            realname: what WHOIS shows.
-            user_modes: set before the first JOIN: B marks us as a bot, N asks InspIRCd for no history.
-            burst: lines that may go out at once.
-            rate: lines a second after that; InspIRCd ends connections that go above 10 and 1.
-            timing: deadlines.
-            now: aware wall clock.
-        """
+        """Prepare; nothing happens before `run`. The arguments are explained at the class."""
         if not (nick and account and password):
             raise ValueError(f"{network}: nick, account and password are needed to be identified")
         self.network = network

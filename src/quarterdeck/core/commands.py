@@ -21,8 +21,6 @@ UNREADY = 74  #: the host could not read or write what the job needs; the log sa
 HELD = 75  #: somebody holds the host lock of this service and environment; the log names the holder
 DIFFERS = 76  #: the diff is not the one that was shown; the new one is the job's `diff`
 MOVED = 77  #: a release is pending, or at another revision than pinned; the log says which
-#: statuses of `helmfile diff --detailed-exitcode`
-NO_CHANGE, CHANGE = 0, 2
 #: the file an apply job makes right before it lets helmfile apply: without it nothing was touched
 APPLYING = "applying"
 
@@ -30,13 +28,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 #: no colours, no questions, no looking for newer versions
-_QUIET = {
-    "NO_COLOR": "1",
-    "HELM_DIFF_COLOR": "false",
-    "TERM": "dumb",
-    "HELMFILE_UPGRADE_NOTICE_DISABLED": "1",
-    "LC_ALL": "C",
-}
+_QUIET = {"NO_COLOR": "1", "HELM_DIFF_COLOR": "false", "TERM": "dumb", "LC_ALL": "C"}
+_QUIET["HELMFILE_UPGRADE_NOTICE_DISABLED"] = "1"
 
 
 @dataclass(frozen=True)
@@ -112,11 +105,6 @@ def helmfile(environment: str, verb: str, *flags: str, releases: Sequence[str] =
     return shlex.join(["helmfile", "--no-color", "-e", checked(environment), *selectors, verb, *flags])
 
 
-def helmfile_list(environment: str) -> str:
-    """Which releases helmfile would install, as JSON."""
-    return helmfile(environment, "list", "--output", "json", "--skip-charts")
-
-
 def helmfile_diff(environment: str) -> str:
     """The full-context diff: Secret values are masked by helm-diff itself, all else is shown."""
     return helmfile(environment, "diff", "--detailed-exitcode", "--concurrency", "1")
@@ -159,7 +147,7 @@ def list_live(place: Place, service: str, environment: str) -> str:
     """Prints helmfile's list of the checkout as it stands, then helm's list of each namespace."""
     return (
         f"{place.exports()}cd {shell_path(place.charts)}/{shlex.quote(place.directory(service))} || exit\n"
-        f"list=$({helmfile_list(environment)}) || exit 3\n"
+        f"list=$({_listing(environment)}) || exit 3\n"
         "printf '%s\\n' \"$list\"\n"
         f"for namespace in $(printf '%s' \"$list\" | {_NAMESPACES}); do\n"
         f"    {helm_list(place, service, environment, _NAMESPACE)} || exit 4\n"
@@ -192,6 +180,10 @@ def objects(place: Place, service: str, environment: str, namespace: str) -> str
     )
 
 
+def _listing(environment: str) -> str:
+    return helmfile(environment, "list", "--output", "json", "--skip-charts")
+
+
 _NAMESPACE = '"$namespace"'
 _NAMESPACES = """grep -o '"namespace": *"[^"]*"' | sed 's/.*"\\([^"]*\\)"$/\\1/' | sort -u"""
 
@@ -214,7 +206,7 @@ list() {
     @list@ >"$job/releases.json" || fail 74 'helmfile list failed'
 }
 revisions() {
-    for namespace in $(@namespaces@ <"$job/releases.json"); do
+    for namespace in $(cat "$job/releases.json" | @namespaces@); do
         @helm_list@ || return
     done
 }
@@ -239,7 +231,7 @@ digests() {
 
 def _functions(place: Place, service: str, environment: str) -> str:
     words = {
-        "@list@": helmfile_list(environment),
+        "@list@": _listing(environment),
         "@namespaces@": _NAMESPACES,
         "@helm_list@": helm_list(place, service, environment, _NAMESPACE),
         "@diff@": helmfile_diff(environment),
@@ -267,9 +259,8 @@ def diff_script(
         f"{place.git} cat-file -e '{commit}^{{commit}}' || fail 74 'the checkout has no commit {commit}'\n"
         "rm -rf export export.failed\n"
         "mkdir export || fail 74 'no room for the export'\n"
-        f"{{ {place.git} archive --format=tar {commit} || : >export.failed; }} | tar -xf - -C export ||"
-        " fail 74 'the commit could not be exported'\n"
-        "[ ! -e export.failed ] || fail 74 'the commit could not be exported'\n"
+        f"{{ {place.git} archive --format=tar {commit} || : >export.failed; }} | tar -xf - -C export &&"
+        " [ ! -e export.failed ] || fail 74 'the commit could not be exported'\n"
         f"{_laid_over(overlay)}"
         f"cd export/{shlex.quote(place.directory(service))} || fail 74 'no such service at this commit'\n"
         "list\n"
@@ -288,9 +279,8 @@ def _laid_over(overlay: Mapping[str, bytes]) -> str:
             raise PermanentError(f"{path!r} is no path in the charts repository")
         word = shlex.quote(f"export/{path}")
         text = base64.b64encode(content).decode()
-        lines.append(
-            f"mkdir -p \"$(dirname {word})\" && base64 -d >{word} <<'END' || fail 74 'no room for the edit'\n{text}\nEND\n"
-        )
+        made = f'mkdir -p "$(dirname {word})" && base64 -d >{word}'
+        lines.append(f"{made} <<'END' || fail 74 'no room for the edit'\n{text}\nEND\n")
     return "".join(lines)
 
 
@@ -393,11 +383,15 @@ def _pins(order: Apply) -> str:
 
 def by_hand(place: Place, service: str, environment: str) -> tuple[str, ...]:
     """The lines a person types on the host for the same."""
+    flags = ("--context", "5", "--suppress-secrets")
+    typed = (
+        helmfile(environment, "diff", *flags),
+        helmfile(environment, "apply", *flags),
+        helmfile(environment, "status"),
+    )
     return (
         *(f"export {name}={shlex.quote(value)}" for name, value in place.env.items()),
         f"cd {shell_path(place.charts)}/{shlex.quote(place.directory(service))}",
         "git log -1 --oneline",
-        helmfile(environment, "diff", "--context", "5", "--suppress-secrets").replace(" --no-color", ""),
-        helmfile(environment, "apply", "--context", "5", "--suppress-secrets").replace(" --no-color", ""),
-        helmfile(environment, "status").replace(" --no-color", ""),
+        *(line.replace(" --no-color", "") for line in typed),
     )

@@ -165,6 +165,7 @@ class Diff:
         counts = ((kind, sum(1 for o in self.objects if o.kind == kind)) for kind in WORKLOADS)
         return tuple((kind, count) for kind, count in counts if count)
 
+    @property
     def pods(self) -> int:
         """How many pods would be replaced, as far as the objects say how many they want."""
         return sum(o.replicas or 0 for o in self.objects if o.restarts_pods and o.verb is not Verb.REMOVED)

@@ -30,7 +30,7 @@ from .workloads import (
     text,
 )
 
-_PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ErrImageNeverPull", "ImageInspectError"})
+_PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"})
 #: this many more than at first sight is no accident
 _RISING = 2
 #: no use waiting for these to mend themselves

@@ -58,11 +58,10 @@ class Preview:
         names = listing.releases(
             await world.runner.read(job, "releases.json"), await world.runner.read(job, "revisions.json")
         )
-        text = world.redactor.text(raw.decode("utf-8", "replace"))
+        text = raw.decode("utf-8", "replace")
         old = order.situation.running(environment)
-        return describe(
-            reader.read(text, {order.service.image: (old, order.tag) if old else order.tag} if order.tag else {}), names
-        )
+        images = {order.service.image: (old, order.tag) if old else order.tag} if order.tag else {}
+        return describe(await asyncio.to_thread(reader.read, text, images), names, world.redactor)
 
     def _words(self, order: Order, kind: Kind, found: Mapping[str, Mapping[str, Any]]) -> str:
         suffix = order.service.suffix

@@ -22,7 +22,7 @@ MIN_SECRET = 4
 #: characters; shorter lines of a credential of several lines are not looked for alone
 MIN_PIECE = 16
 
-_WORD = r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|credentials?|(?:api|access|private|secret|auth)[-_]?key)"
+_WORD = r"(?:pass(?:word|wd|phrase)|(?<![a-z])pass|(?<=[_.\-])pwd|secret|token|credentials?|(?:api|access|private|secret|auth)[-_]?key)"
 #: a key that names a secret; it ends with the word, so that `secretName:` and `tokenExpiry:` stay readable
 KEY = rf"[\w.\-\[\]]*{_WORD}s?(?:[-_]?\d+)?"
 _QUOTED = r'"(?:[^"\\\n]|\\[^\n])*"?|\'[^\'\n]*\'?|\\+"(?:(?!\\+")[^\n])*(?:\\+")?'
@@ -43,14 +43,17 @@ PATTERNS: dict[str, tuple[tuple[str, ...], re.Pattern[str], str]] = {
     "key and value": (
         ("pass", "pwd", "secret", "token", "credential", "key"),
         re.compile(
-            rf"(?<![\w.\-\[\]])({KEY}(?:\\*[\"'])?[^\S\n]*(?:=>|[:=])[^\S\n]*){_KEPT}(?:{_QUOTED}|{_PLAIN})",
+            rf"(?<![\w.\-\[\]])(?<!checksum/)({KEY}(?:\\*[\"'])?[^\S\n]*(?:=>|[:=])[^\S\n]*){_KEPT}(?:{_QUOTED}|{_PLAIN})",
             re.IGNORECASE | re.MULTILINE,
         ),
         rf"\1{MARK}",
     ),
     "option and value": (
         ("--",),
-        re.compile(rf"(?<!\S)(--?{KEY}[^\S\n]+)(?!-|\(\d+ bytes\)){_KEPT}(?:{_QUOTED}|{_PLAIN})", re.IGNORECASE),
+        re.compile(
+            rf"(?<![\w\-])(--?{KEY}(?:[^\S\n]+|[\"'],[^\S\n]*))(?!-|\(\d+ bytes\)){_KEPT}(?:{_QUOTED}|{_PLAIN})",
+            re.IGNORECASE,
+        ),
         rf"\1{MARK}",
     ),
     "helm --set": (
@@ -65,6 +68,7 @@ PATTERNS: dict[str, tuple[tuple[str, ...], re.Pattern[str], str]] = {
         ),
         rf"\1{MARK}",
     ),
+    "NickServ": (("nickserv",), re.compile(r"(nickserv[^\S\n]+identify[^\S\n]+)[^\n]+", re.IGNORECASE), rf"\1{MARK}"),
     "Bearer": (
         ("bearer",),
         re.compile(r"\b(bearer[^\S\n]+)(?=[\w.~+/-]*\d)[\w.~+/=-]{8,}", re.IGNORECASE),
@@ -94,7 +98,7 @@ PATTERNS: dict[str, tuple[tuple[str, ...], re.Pattern[str], str]] = {
     ),
 }
 #: words that send a block of lines through the slow, line by line, net
-_SLOW = ("kind", "secret", "private key", "args:", "data:", 'data":', "name:", 'name":', " bytes)")
+_SLOW = ("kind", "secret", "private key", "args:", "data:", 'data":', "name:", 'name":', ": |", ": >", MARK, " bytes)")
 
 
 def forms(secret: str) -> tuple[str, ...]:

@@ -22,10 +22,13 @@ _HEADER = re.compile(r"^\S.*, Secret \(v1\)")
 _BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 _END = re.compile(r"-----END [A-Z0-9 ]*PRIVATE KEY-----")
 _SECRETISH = re.compile(
-    r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|credentials?|(?:api|access|private|secret|auth)[-_]?key)s?(?:[-_]?\d+)?$",
+    r"(?:pass(?:word|wd|phrase)|(?<![a-z])pass|(?<=[_.\-])pwd|secret|token|credentials?|(?:api|access|private|secret|auth)[-_]?key)s?(?:[-_]?\d+)?$",
     re.IGNORECASE,
 )
-_TRIGGER = re.compile(r"kind|[dD]ata[\"']?:|PRIVATE KEY|name|apiVersion|bytes\)|^\s*\d+: |^---|, Secret |\x1b")
+_TRIGGER = re.compile(
+    r"kind|[dD]ata[\"']?:|:\s+[|>]|\[redacted\]|PRIVATE KEY|name|apiVersion|bytes\)|^\s*\d+: |^---|, Secret |\x1b"
+)
+_OPEN = re.compile(r"[|>][-+\d]*|\[redacted\]")
 _ARG = re.compile(r"^(\s*\d+: )(.*?)( \(\d+ bytes\))?(\r?)$")
 
 
@@ -44,12 +47,19 @@ class Lines:
         self._held_at = 0
         self._key_lines = 0
         self._variable = False
-        self._argument = ""  # "", "next" (the last was a flag for a secret), "open" (a value over lines)
+        self._scalar: int | None = None  # indentation of a key for a secret whose value may go on below
+        self._argument = ""  # "", "listing", "next" (the last was a flag for a secret), "open" (a value over lines)
 
     @property
     def idle(self) -> bool:
         """Whether nothing is remembered, so that lines without a trigger need no look."""
-        return not (self._kinds or self._held is not None or self._key_lines or self._variable or self._argument)
+        return not self._kinds and not self._inside
+
+    @property
+    def _inside(self) -> bool:
+        """Whether the next line belongs to something that began before it."""
+        begun = self._masking is not None or self._held is not None or self._scalar is not None
+        return begun or bool(self._key_lines or self._variable or self._argument)
 
     def feed(self, block: str) -> str:
         """The block's lines as far as they may go out."""
@@ -71,9 +81,7 @@ class Lines:
 
     def _plain(self, line: str) -> bool:
         """Whether a line says nothing to us and leaves no object: most do, and are not looked at further."""
-        if self._masking is not None or self._held is not None or self._key_lines or self._variable:
-            return False
-        if self._argument or _TRIGGER.search(line):
+        if self._inside or _TRIGGER.search(line):
             return False
         return not self._kinds or len(line) - len(line.lstrip("+- ")) > max(self._kinds)
 
@@ -83,7 +91,7 @@ class Lines:
             return
         line = self._argument_line(self._private_key(line))
         match = _LINE.match(line.rstrip("\n"))
-        line = self._pod_variable(line, match)
+        line = self._scalar_line(self._pod_variable(line, match), match)
         indent, bare = _indentation(line)
         self._leave(indent, bare, match, out)
         if self._held is not None:
@@ -173,8 +181,7 @@ class Lines:
             self._column = indent
         if match and indent == self._column:
             return _without_value(line, match)
-        start = len(line) - len(line.lstrip("+- ")) if line[0] in "+- " else 0
-        return line[: min(start, indent)] + MARK + line[len(line.rstrip("\r\n")) :]
+        return _all_masked(line, indent)
 
     def _private_key(self, line: str) -> str:
         if self._key_lines:
@@ -202,28 +209,43 @@ class Lines:
             self._variable = False
         return line
 
+    def _scalar_line(self, line: str, match: re.Match[str] | None) -> str:
+        """Mask what goes on below a key for a secret: `password: |`, or a quoted text over lines."""
+        indent, bare = _indentation(line)
+        if self._scalar is not None:
+            if not bare:
+                return line
+            if indent > self._scalar:
+                return _all_masked(line, indent)
+            self._scalar = None
+        if match and _SECRETISH.search(_name(match)) and _OPEN.fullmatch(match["value"].strip()):
+            self._scalar = indent
+        return line
+
     def _argument_line(self, line: str) -> str:
         """Mask the values in helmfile's listing of a failed command: `  10: image.tag=x (11 bytes)`."""
         match = _ARG.match(line.rstrip("\n"))
         end = line[len(line.rstrip("\n")) :]
         if self._argument == "open":
             closing = re.search(r" \(\d+ bytes\)$", line.rstrip("\r\n"))
-            self._argument = "" if closing else "open"
+            self._argument = "listing" if closing else "open"
             return MARK + (closing[0] if closing else "") + end
-        if match is None or not (match[3] or "=" in match[2]):
+        listed = match and (match[3] or ("=" in match[2] and match[1][0] == " "))
+        if match is None or not listed:
             self._argument = ""
             return line
         number, text, size, cr = match.groups()
         key, equals, _ = text.partition("=")
-        if self._argument == "next" and not text.startswith("-"):
-            self._argument = ""
+        before, self._argument = self._argument, "listing"
+        if before == "next" and not text.startswith("-"):
             return f"{number}{MARK}{size or ''}{cr}{end}"
-        self._argument = "next" if text.startswith("-") and not equals and _SECRETISH.search(text) else ""
+        if text.startswith("-") and not equals and _SECRETISH.search(text):
+            self._argument = "next"
         if not equals or " " in key:
             return line
         if size is None:
-            self._argument = "open" if number[0] == " " else ""
-        return f"{number}{key}={MARK}{size or ''}{cr}{end}" if size or self._argument else line
+            self._argument = "open"
+        return f"{number}{key}={MARK}{size or ''}{cr}{end}"
 
 
 def _indentation(line: str) -> tuple[int, str]:
@@ -231,6 +253,12 @@ def _indentation(line: str) -> tuple[int, str]:
     line = _COLOUR.sub("", line)
     bare = line.lstrip("+- \t") if not line.startswith("---") else line
     return len(line) - len(bare.rstrip("\r\n") + line[len(line.rstrip("\r\n")) :]), bare.strip()
+
+
+def _all_masked(line: str, indent: int) -> str:
+    """The line with all but its indentation and its end masked."""
+    start = len(line) - len(line.lstrip("+- ")) if line[0] in "+- " else 0
+    return line[: min(start, indent)] + MARK + line[len(line.rstrip("\r\n")) :]
 
 
 def _name(match: re.Match[str]) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from ..core.ports import Position, Release
@@ -59,9 +60,12 @@ class FakeHost:
         """What runs there."""
         return list(self.pods.get((service, environment), ()))
 
-    def diff_script(self, service: str, environment: str, commit: str) -> str:
+    def diff_script(
+        self, service: str, environment: str, commit: str, overlay: Mapping[str, bytes] = MappingProxyType({})
+    ) -> str:
         """What `play` understands as a diff."""
-        return json.dumps({"do": "diff", "service": service, "environment": environment, "commit": commit})
+        words = {"do": "diff", "service": service, "environment": environment, "commit": commit}
+        return json.dumps({**words, "overlay": {path: content.decode("latin-1") for path, content in overlay.items()}})
 
     def apply_script(
         self,

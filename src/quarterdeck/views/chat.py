@@ -150,9 +150,7 @@ class ChatVoice:
 
     # -- builds and SAL ----------------------------------------------------------------------------------------
 
-    def _build(
-        self, event: str, build: Build, services: Sequence[Service], earlier: Sequence[Build]
-    ) -> tuple[Line, ...]:
+    def _build(self, event: str, build: Build, services: Sequence[Service]) -> tuple[Line, ...]:
         rooms = dict.fromkeys(room for service in services for room in service.rooms)
         service = services[0]
         text = self._templates.get_template(f"{event}.j2").render(

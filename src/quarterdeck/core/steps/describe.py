@@ -7,18 +7,19 @@ from typing import Any
 
 from ..diff import Diff
 from ..ports import Release
+from ..redact import Redactor
 
 
-def describe(read: Diff, releases: Sequence[Release]) -> dict[str, Any]:
-    """The parts of a diff that gate, layout, chat and page need."""
+def describe(read: Diff, releases: Sequence[Release], redactor: Redactor) -> dict[str, Any]:
+    """The parts of a diff that gate, layout, chat and page need, redacted."""
     return {
         "releases": {r.name: {"revision": r.revision, "status": r.status, "namespace": r.namespace} for r in releases},
         "changes": not read.empty,
         "changed_releases": [r.name for r in read.releases if r.objects],
         "image_only": read.image_only,
-        "surprises": list(read.surprises),
-        "lines": list(read.changed_lines(4)),
-        "summary": read.summary(),
+        "surprises": [redactor.text(s) for s in read.surprises],
+        "lines": [redactor.text(s) for s in read.changed_lines(4)],
+        "summary": redactor.text(read.summary()),
         "workloads": [list(w) for w in read.workloads()],
         "pods": read.pods,
     }

@@ -46,15 +46,17 @@ async def _one(run: Run, step: Step, environment: str, commit: str) -> dict[str,
     digest = hashlib.sha256(raw).hexdigest()
     if digest != (await _read(run, job, "diff.sha256")).decode().strip():
         raise PermanentError(f"the diff of {environment} changed on its way from the deploy host")
-    text = world.redactor.text(raw.decode("utf-8", "replace"))
-    await world.files.write(number, f"{environment}.diff", text.encode())
+    text = raw.decode("utf-8", "replace")
+    shown = await asyncio.to_thread(world.redactor.text, text)
+    await world.files.write(number, f"{environment}.diff", shown.encode())
     found = listing.releases(await _read(run, job, "releases.json"), await _read(run, job, "revisions.json"))
     if not found:
         raise PermanentError(f"helmfile lists no release of {run.service.name} in {environment}")
     parts = listing.digests(await _read(run, job, "diff.releases"))
     old, tag = run.rollout.before.get(environment, ""), run.rollout.tag
-    read = reader.read(text, {run.service.image: (old, tag) if old else tag} if tag else {})
-    return {"job": job, "digest": digest, "parts": parts, **describe(read, found)}
+    # read before redaction: a changed secret must count as a change; what is kept of it is redacted after
+    read = await asyncio.to_thread(reader.read, text, {run.service.image: (old, tag) if old else tag} if tag else {})
+    return {"job": job, "digest": digest, "parts": parts, **describe(read, found, world.redactor)}
 
 
 def layout(rollout: Rollout, result: Mapping[str, Any]) -> tuple[Step, ...]:
