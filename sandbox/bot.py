@@ -27,9 +27,12 @@ _WATCHER = "botwatcher"
 class Bot:
     """The bot's process in one sandbox."""
 
-    def __init__(self, name: str, found: Mapping[str, Any], **overrides: Any) -> None:
-        """Start it; overrides are keys of its QUARTERDECK block."""
+    def __init__(
+        self, name: str, found: Mapping[str, Any], environment: Mapping[str, str] | None = None, **overrides: Any
+    ) -> None:
+        """Start it; overrides are keys of its QUARTERDECK block, the environment is added to its small own one."""
         self.name, self._found = name, found
+        self._environment = dict(environment or {})
         root = Path(found["sandbox"]["root"])
         self.folder = root / "bot"
         self.log = root / "log" / "bot.log"
@@ -46,7 +49,7 @@ class Bot:
             return subprocess.Popen(
                 [*_as(owner), *argv],
                 cwd=self.folder,
-                env=_environment(self.folder),
+                env=_environment(self.folder) | self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,

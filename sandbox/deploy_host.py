@@ -52,9 +52,7 @@ class DeployHostEndpoint:
         return self.ssh(f"cd {folder} && exec env {pairs} helmfile --no-color {arguments}")
 
 
-def start(
-    world: World, supervisor: Supervisor, registry: RegistryEndpoint, sal: SalEndpoint
-) -> DeployHostEndpoint:
+def start(world: World, supervisor: Supervisor, registry: RegistryEndpoint, sal: SalEndpoint) -> DeployHostEndpoint:
     """Lay out the host and start its sshd; the charts come with follow_charts()."""
     host = world.folder("host")
     secrets = world.folder("secrets", mode=0o700)

@@ -128,9 +128,7 @@ def _digest(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def _blob(
-    connection: http.client.HTTPConnection, repository: str, content: bytes, kind: str
-) -> dict[str, Any]:
+def _blob(connection: http.client.HTTPConnection, repository: str, content: bytes, kind: str) -> dict[str, Any]:
     """Upload a blob in one piece (POST, then PUT with the digest) and return its descriptor."""
     digest = _digest(content)
     started = _call(connection, "POST", f"/v2/{repository}/blobs/uploads/", b"", {}, 202)

@@ -87,6 +87,8 @@ class Story:
     alice: IrcClient
     caption: Callable[[str], None] = lambda _: None
     pause: Callable[[float], None] = lambda _: None
+    after: Callable[[str], None] = lambda _: None
+    """Called with the name of an act right after its verdict, before anything else happens."""
     merged: dict[str, Merged] = field(default_factory=dict)
     played: dict[str, Played] = field(default_factory=dict)
     before: str = ""
@@ -103,10 +105,10 @@ class Story:
         self.merged["good"] = self.merge("Answer with the right DOI")
         self.pause(3)
         self.caption("alice brings it to staging: the bot writes the helmfile patch, CI merges it, helmfile applies.")
-        self.played["staging"] = self.order(f"!deploy {SERVICE} staging")
+        self.act("staging", f"!deploy {SERVICE} staging")
         self.pause(4)
         self.caption("Then to production, which asks once for both data centres: codfw first, eqiad last.")
-        self.played["production"] = self.order(f"!deploy {SERVICE} production")
+        self.act("production", f"!deploy {SERVICE} production")
         self.pause(4)
         self.caption("Another change is merged. Its image will crash at the start; nobody knows that yet.")
         self.fault("crash")
@@ -116,13 +118,18 @@ class Story:
             self.fault(None)
         self.pause(3)
         self.caption("In staging the bot sees it long before helm does, and helm goes back by itself.")
-        self.played["crash"] = self.order(f"!deploy {SERVICE} staging")
+        self.act("crash", f"!deploy {SERVICE} staging")
         self.pause(5)
         self.caption("The old pods serve, but git still names the bad tag. !rollback makes git agree.")
-        self.played["rollback"] = self.order(f"!rollback {SERVICE} staging")
+        self.act("rollback", f"!rollback {SERVICE} staging")
         self.pause(3)
 
     # What a person does.
+
+    def act(self, name: str, command: str) -> None:
+        """Play one command and keep it under its name."""
+        self.played[name] = self.order(command)
+        self.after(name)
 
     def fault(self, word: str | None) -> None:
         """Have the CI build images with something wrong, or none."""

@@ -168,6 +168,8 @@ class DeployHost(Part):
     """Private key file."""
     known_hosts: FilePath
     """known_hosts file; the host key is always verified."""
+    name: str = ""
+    """What people call it, in log lines and chat; empty takes `host`."""
     charts: Text
     """Folder of the charts checkout on that host; it is pulled by the host itself."""
     jobs_dir: Text = "~/quarterdeck-jobs"

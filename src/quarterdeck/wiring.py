@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,10 +17,10 @@ from quarterdeck.adapters.files import DiskFiles
 from quarterdeck.adapters.gerrit import GerritReview
 from quarterdeck.adapters.gerrit_events import GerritEvents
 from quarterdeck.adapters.helmfile import HelmfileHost
+from quarterdeck.adapters.mortal import open_store
 from quarterdeck.adapters.registry import HttpRegistry
 from quarterdeck.adapters.sal import NoRelay, SalRelay
 from quarterdeck.adapters.ssh import SshRunner
-from quarterdeck.adapters.store import SqliteStore
 from quarterdeck.catalogue import load as load_catalogue
 from quarterdeck.chat import Heard, Transport
 from quarterdeck.chat.connection import tls_context
@@ -131,11 +131,10 @@ class App:
         s, catalogue, clock = self.settings, self.catalogue, SystemClock()
         s.data_dir.mkdir(parents=True, exist_ok=True)
         runner, host = deploy_host(s, catalogue)
-        store = SqliteStore(s.data_dir / "quarterdeck.sqlite", secrets.token_hex(8), clock.now)
+        store = open_store(s.data_dir / "quarterdeck.sqlite", secrets.token_hex(8), clock.now)
+        store.on_lines = lambda networks: self._engine.call(self._ring, networks)
         redactor = Redactor(s.secrets, s.redact_patterns)
-        voice = _Ringing(
-            ChatVoice(self._templates, catalogue, s.links, s.deploy_host.host, clock.now), redactor, self._ring
-        )
+        voice = _Clean(ChatVoice(self._templates, catalogue, s.links, s.deploy_host.name or s.deploy_host.host, clock.now), redactor)
         self._closing: list[Any] = [store]
         self._files = DiskFiles(s.data_dir / "rollouts")
         self.world = World(
@@ -152,7 +151,7 @@ class App:
             redactor=redactor,
             limits=limits(s),
             ask_first=s.ask_first_rollouts,
-            deploy_host_name=s.deploy_host.host,
+            deploy_host_name=s.deploy_host.name or s.deploy_host.host,
         )
         self._runner = runner
         self.deployer = Deployer(self.world)
@@ -188,10 +187,11 @@ class App:
         bell = self._bells.setdefault(mouth.network, asyncio.Event())
         return Speaker(self.world.store, mouth, bell)
 
-    def _ring(self, network: str) -> None:
-        """Lines for a network were made (maybe in the store's thread); they are in the store a moment later."""
-        if network in self._bells:
-            self._engine.call(lambda: asyncio.get_running_loop().call_later(0.02, self._bells[network].set))
+    def _ring(self, networks: Iterable[str]) -> None:
+        """Lines for these networks are in the store."""
+        for network in networks:
+            if network in self._bells:
+                self._bells[network].set()
 
     async def _tend(self) -> None:
         await self.deployer.tend()
@@ -216,19 +216,16 @@ class App:
                 self._hear(heard)
 
 
-class _Ringing:
-    """A voice that redacts every line and rings the bell of the network it goes to."""
+class _Clean:
+    """A voice that redacts every line."""
 
-    def __init__(self, voice: ChatVoice, redactor: Redactor, ring: Callable[[str], None]) -> None:
-        self._voice, self._redactor, self._ring = voice, redactor, ring
+    def __init__(self, voice: ChatVoice, redactor: Redactor) -> None:
+        self._voice, self._redactor = voice, redactor
 
     def lines(self, event: str, rollout: Any, /, **facts: Any) -> tuple[Line, ...]:
         """See `core.ports.Voice`."""
         made = self._voice.lines(event, rollout, **facts)
-        clean = tuple(Line(x.network, x.room, self._redactor.text(x.text), x.urgent) for x in made)
-        for network in {line.network for line in clean}:
-            self._ring(network)
-        return clean
+        return tuple(Line(x.network, x.room, self._redactor.text(x.text), x.urgent) for x in made)
 
 
 def build(block: Mapping[str, Any], base: Path) -> App:

@@ -388,7 +388,7 @@ async def test_a_sigterm_lets_the_last_answer_out_and_then_quits(scene: Scene) -
     scene.alice.say("#deploy", "!slow 0.5")
     assert len(await scene.answers(scene.alice)) == 0
     scene.process.popen.send_signal(signal.SIGTERM)
-    status = await asyncio.to_thread(scene.process.popen.wait, 8)
+    status = await asyncio.to_thread(scene.process.popen.wait, 15)
     await scene.alice.sees(":quarterdeck!.* QUIT :leaving")
     assert scene.alice.said("quarterdeck")[-1] == "slept 0.5"
     assert status == 0
@@ -411,7 +411,7 @@ async def test_c3_a_lost_server_stops_no_plugin_and_the_answer_comes_after(tmp_p
         await again.sees("PRIVMSG #deploy :slept 0.4")
         assert "probe is deactivated" not in process.log.read_text()
         process.popen.send_signal(signal.SIGINT)
-        assert await asyncio.to_thread(process.popen.wait, 8) == 0
+        assert await asyncio.to_thread(process.popen.wait, 15) == 0
         assert "probe is deactivated" in process.log.read_text()
         await asyncio.gather(scene.alice.leave(), scene.mallory.leave(), again.leave())
     finally:

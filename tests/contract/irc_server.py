@@ -147,7 +147,7 @@ class Person:
         """Say something."""
         self.send(f"PRIVMSG {target} :{text}")
 
-    async def sees(self, pattern: str, seconds: float = 10, since: int = 0) -> str:
+    async def sees(self, pattern: str, seconds: float = 20, since: int = 0) -> str:
         """Wait for a line that matches, now or already seen after line `since`."""
         line: str | None = None
 
@@ -181,7 +181,7 @@ class Person:
             pass
 
 
-async def until(holds: Callable[[], Any], seconds: float = 10, what: str = "") -> None:
+async def until(holds: Callable[[], Any], seconds: float = 20, what: str = "") -> None:
     """Wait for something that no event announces."""
     try:
         async with asyncio.timeout(seconds):

@@ -51,7 +51,7 @@ class Bot:
         await until(lambda: self.transport.up, what=f"up; told {self.states}")
         return self
 
-    async def told(self, words: str, seconds: float = 10) -> None:
+    async def told(self, words: str, seconds: float = 20) -> None:
         """Wait for a state with these words."""
         await until(lambda: any(words in state for state in self.states), seconds, f"{words}; {self.states}")
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,15 @@ async def test_errors_of_the_receiver_are_its_own(runner: SshRunner) -> None:
     async with asyncio.timeout(10):
         with pytest.raises(TemporaryError, match="our own disk"):
             await runner.follow(job, 0, full)
+
+
+async def test_a_silent_host_costs_one_time_out_not_one_for_each_caller(server: SshServer) -> None:
+    """Callers that wait for the same connection share its failure."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        runner = connect(server, port=mute.getsockname()[1], connect_timeout=0.5)
+        async with asyncio.timeout(2):
+            answers = await asyncio.gather(*(runner.query("true") for _ in range(8)), return_exceptions=True)
+    assert {type(answer) for answer in answers} == {TemporaryError}
 
 
 # whom we trust, and what we install

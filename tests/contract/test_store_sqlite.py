@@ -179,3 +179,20 @@ async def check_consistency(path: Path) -> None:
             holders |= {(r.number, e) for e in r.environments}
     assert lines == wanted
     assert held == holders
+
+
+async def test_lines_are_rung_for_once_they_are_committed(tmp_path: Path) -> None:
+    """Whoever says lines is told of their networks after the commit, when they can be read, and of nothing else."""
+    store = opened(tmp_path / "db")
+    rung: list[tuple[frozenset[str], int]] = []
+
+    def count(networks: frozenset[str]) -> None:
+        with sqlite3.connect(tmp_path / "db") as reader:
+            rung.append((networks, reader.execute("select count(*) from outbox").fetchone()[0]))
+        reader.close()
+
+    store.on_lines = count
+    await store.say((Line("irc", "#deploy", "one"), Line("sal", "", "two")))
+    await store.set_cursor("x", "y")
+    store.close()
+    assert rung == [(frozenset({"irc", "sal"}), 2)]

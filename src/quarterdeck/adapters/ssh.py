@@ -27,7 +27,7 @@ from ..core.ports import JobState, JobStatus
 _CHUNK = 65536
 _JOB = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}")
 _FILE = re.compile(r"[a-z0-9_-][a-z0-9._-]*")
-_PLAIN_PATH = re.compile(r"[A-Za-z0-9._/~@+-]+")
+_PLAIN_PATH = re.compile(r"~?/[A-Za-z0-9._/@+-]+")
 _HELLO = re.compile(rb"quarterdeck-runner ([0-9a-f]{64}) (open|forced)\s*")
 #: exit statuses of runner.sh and of the shell that should have run it
 _NOT_FOUND, _CUT_SHORT, _CANNOT_WRITE = 66, 65, 73
@@ -89,30 +89,22 @@ class SshRunner:
             raise PermanentError(f"no SSH key at {key}")
         digest = hashlib.sha256(runner_text()).hexdigest()
         path = runner if runner.endswith(".sh") else f"{runner}-{digest[:12]}.sh"
-        for text in (jobs_dir, path):
-            if not _PLAIN_PATH.fullmatch(text) or not text.startswith(("/", "~/")):
-                raise PermanentError(f"{text!r}: give an absolute path, or one from ~/, of plain characters")
         self._host, self._port, self._user = host, port, user
         self._key, self._known_hosts = key, known_hosts
-        self._prefix = f"exec sh {path} {jobs_dir}"
-        self._path, self._digest = path, digest
-        self._connect_timeout, self._call_timeout, self._away_limit = (
-            connect_timeout,
-            call_timeout,
-            away_limit,
-        )
+        self._prefix = f"exec sh {_plain(path)} {_plain(jobs_dir)}"
+        self._path, self._digest, self._away_limit = path, digest, away_limit
+        self._connect_timeout, self._call_timeout = connect_timeout, call_timeout
         self._keepalive = (keepalive_interval, keepalive_count_max)
         self._connection: asyncssh.SSHClientConnection | None = None
         self._connecting = asyncio.Lock()
-        self._failures = 0
+        self._failures, self._attempts = 0, 0
 
     async def start(self, job: str, script: str) -> JobStatus:
         """Start a script detached, or attach to the job of that name; see the port.
 
         Raises:
             PermanentError: a job of that name exists with another script; bad job name.
-            TemporaryError: the host is away, or could not begin the job (disk full, say). Asking again is
-                safe.
+            TemporaryError: the host is away, or could not begin the job (disk full, say): ask again.
         """
         data = script.encode()
         request = f"start {_job(job)} {hashlib.sha256(data).hexdigest()}"
@@ -261,9 +253,12 @@ class SshRunner:
     # the connection
 
     async def _ready(self) -> asyncssh.SSHClientConnection:
+        attempts = self._attempts
         async with self._connecting:
             if self._connection is not None and not self._connection.is_closed():
                 return self._connection
+            if self._attempts != attempts:  # failed while we waited: do not queue up time-outs
+                raise TemporaryError(f"{self._host}:{self._port} cannot be reached")
             try:
                 async with self._translated(), asyncio.timeout(self._connect_timeout):
                     connection = await asyncssh.connect(
@@ -285,7 +280,7 @@ class SshRunner:
                     raise
             except TemporaryError as error:
                 error.retry_after = min(0.25 * 2**self._failures, 10.0)
-                self._failures = min(self._failures + 1, 10)
+                self._failures, self._attempts = min(self._failures + 1, 10), self._attempts + 1
                 raise
             self._connection, self._failures = connection, 0
             return connection
@@ -370,6 +365,12 @@ async def _handed(on_output: Callable[[int, bytes], Awaitable[None]], offset: in
         await on_output(offset, chunk)
     except Exception as error:
         raise _OutputError(error) from error
+
+
+def _plain(path: str) -> str:
+    if not _PLAIN_PATH.fullmatch(path):
+        raise PermanentError(f"{path!r}: give an absolute path, or one from ~/, of plain characters")
+    return path
 
 
 def _job(name: str) -> str:

@@ -82,6 +82,9 @@ class SqliteStore:
         now: the clock, aware UTC.
         max_pages: SQLite's `max_page_count` (4096 bytes each), to prove what a full disk does; None: none.
 
+    Attributes:
+        on_lines: called in the store's thread with the networks for which lines have just been committed.
+
     Raises:
         PermanentError: another process has the store, or it was written by a newer Quarterdeck.
     """
@@ -89,6 +92,8 @@ class SqliteStore:
     def __init__(self, path: Path, incarnation: str, now: Callable[[], datetime], max_pages: int | None = None) -> None:
         self._incarnation = incarnation
         self._now = now
+        self.on_lines: Callable[[frozenset[str]], None] = lambda _: None
+        self._told: set[str] = set()
         self._lock = lock_file(path.with_name(path.name + ".lock"))
         self._executor = ThreadPoolExecutor(1, "store")
         self._engine = create_engine(f"sqlite:///{path}", poolclass=StaticPool)
@@ -115,8 +120,12 @@ class SqliteStore:
 
     async def _run(self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         def transaction() -> R:
+            self._told.clear()
             with _translated(), self._engine.begin() as connection:
-                return work(connection, *args, **kwargs)
+                result = work(connection, *args, **kwargs)
+            if self._told:
+                self.on_lines(frozenset(self._told))
+            return result
 
         try:
             pending = asyncio.get_running_loop().run_in_executor(self._executor, transaction)
@@ -251,6 +260,7 @@ class SqliteStore:
     def _say(self, c: Connection, lines: Sequence[Line]) -> None:
         at = codec.instant(self._now())
         for line in lines:
+            self._told.add(line.network)
             c.execute(
                 insert(outbox).values(
                     network=line.network,

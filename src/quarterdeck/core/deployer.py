@@ -20,7 +20,7 @@ from .errors import (
 )
 from .model import Line
 from .ports import Debt
-from .rollout import Move, Rollout, State, Step, StepName, StepState, advance
+from .rollout import Kind, Move, Rollout, State, Step, StepName, StepState, advance
 from .situation import Situation, look
 from .steps import PERFORM, Run
 from .steps.gate import Paused
@@ -28,6 +28,8 @@ from .world import World
 
 log = logging.getLogger(__name__)
 EDIT_ATTEMPTS = 3
+#: seconds between two tries to save an end
+SAVE_AGAIN = 5.0
 
 
 class Deployer:
@@ -157,12 +159,18 @@ class Deployer:
         """From the merge on, every environment whose tag changed owes an apply until its pods were seen."""
         rollout, now = run.rollout, self.world.clock.now()
         effect: Mapping[str, Any] = rollout.result(StepName.EDIT).get("effect", {})
+        running = rollout.facts.get("running", {})
+        changed = {environment: tags[1] for environment, tags in effect.items() if tags[0] != tags[1]}
         debts = [
-            Debt(rollout.service, environment, tags[1], rollout.number, rollout.actor, now)
-            for environment, tags in effect.items()
-            if tags[0] != tags[1]
+            Debt(rollout.service, environment, tag, rollout.number, rollout.actor, now)
+            for environment, tag in changed.items()
+            if tag != running.get(environment)
         ]
-        await self.world.store.set_debts(debts, ())
+        # what runs there is what git says again: an earlier debt was taken back
+        paid = [
+            (rollout.service, environment) for environment, tag in changed.items() if tag == running.get(environment)
+        ]
+        await self.world.store.set_debts(debts, paid)
 
     # -- ends --------------------------------------------------------------------------------------------------
 
@@ -174,6 +182,8 @@ class Deployer:
     async def _next(self, rollout: Rollout) -> str:
         """The command that naturally follows a success."""
         kinds = {e.name: e.kind.value for e in self.world.catalogue.environments.values()}
+        if rollout.kind is Kind.ROLLBACK:
+            return ""
         if all(kinds.get(e) == "staging" for e in rollout.environments) and "production" in kinds.values():
             return f"!deploy {rollout.service} production"
         return ""
@@ -191,11 +201,19 @@ class Deployer:
             await self._withdraw(run)
         situation = await look(self.world, run.rollout)
         lines = self._last_words(run.rollout, event, why, situation)
-        try:
-            write_set = None if move is Move.LOSE else ()
-            await run.move(move, lines, write_set=write_set, note=why, facts={**run.rollout.facts, **situation.facts()})
-        except QuarterdeckError:
-            log.exception("rollout #%s: cannot save its end (%s)", run.rollout.number, why)
+        write_set = None if move is Move.LOSE else ()
+        facts = {**run.rollout.facts, **situation.facts()}
+        while True:
+            try:
+                await run.move(move, lines, write_set=write_set, note=why, facts=facts)
+                return
+            except TemporaryError:
+                # until this end is saved the rollout counts as RUNNING, and nobody drives it
+                log.exception("rollout #%s: cannot save its end (%s), trying again", run.rollout.number, why)
+                await self.world.clock.sleep(SAVE_AGAIN)
+            except QuarterdeckError:
+                log.exception("rollout #%s: cannot save its end (%s)", run.rollout.number, why)
+                return
 
     async def _withdraw(self, run: Run) -> None:
         """A stop before the merge leaves no open change behind."""
@@ -204,7 +222,12 @@ class Deployer:
             await self._abandon(run, f"stopped by {run.rollout.stop}")
 
     def _last_words(self, rollout: Rollout, event: str, why: str, situation: Situation) -> tuple[Line, ...]:
-        lines = self.world.voice.lines(event, rollout, why=why, situation=situation)
+        try:
+            lines = self.world.voice.lines(event, rollout, why=why, situation=situation)
+        except Exception:  # an end is saved even where the words for it fail
+            log.exception("rollout #%s: no words for its end", rollout.number)
+            network, _, room = rollout.home.partition("/")
+            lines = (Line(network, room, f"#{rollout.number} {rollout.service} {event.upper()}: {why}", urgent=True),)
         begun = next((s for s in rollout.steps if s.name is StepName.APPLY and s.state is not StepState.TODO), None)
         step = rollout.current
         if begun and step and step.name in (StepName.APPLY, StepName.CHECK):

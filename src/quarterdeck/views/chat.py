@@ -18,8 +18,12 @@ from . import words
 
 #: a verdict calls the person by name if he has waited longer than this, in seconds
 LONG = 60.0
+#: bytes of a reason that are kept even where the line is full
+SHORTEST_WHY = 40
 #: the pseudo network whose only room is the server admin log
 SAL = "sal"
+#: characters of a reason, from generous to curt
+CLIPS = (400, 160, 100, 60, 30)
 
 
 class ChatVoice:
@@ -54,7 +58,8 @@ class ChatVoice:
         gather = getattr(self, f"_{event}")
         network, _, room = rollout.home.partition("/")
         text = self._say(event, rollout, gather(rollout, **facts))
-        return (Line(network, room, text, urgent=event != "diff"),) if text else ()
+        # the diff comes before the question about it, so it may not be chatter that waits
+        return (Line(network, room, text, urgent=event != "still"),) if text else ()
 
     # -- one method an event: the words its template needs -----------------------------------------------------
 
@@ -193,18 +198,25 @@ class ChatVoice:
         waited = (self._now() - rollout.created).total_seconds()
         ends = {"succeeded", "failed", "unknown", "stopped", "ask", "bad", "expired"}
         calls = event in {"ask", "bad", "failed", "unknown"} or (event in ends and waited > LONG)
-        text = self._templates.get_template(f"{event}.j2").render(
-            n=rollout.number,
-            service=rollout.service,
-            where=words.listed(rollout.environments, "then"),
-            before=" or ".join(sorted(before)),
-            tag=short_tag(rollout.tag, suffix),
-            actor=rollout.actor,
-            who=f"{rollout.facts.get('nick', rollout.actor)}: " if calls else "",
-            reason=rollout.reason,
-            **facts,
-        )
-        return words.fit(text, f"{self._page}/{rollout.number}") if text.strip() else ""
+        common = {
+            "n": rollout.number,
+            "service": rollout.service,
+            "where": words.listed(rollout.environments, "then"),
+            "before": " or ".join(sorted(before)),
+            "tag": short_tag(rollout.tag, suffix),
+            "actor": rollout.actor,
+            "who": f"{rollout.facts.get('nick', rollout.actor)}: " if calls else "",
+            "reason": rollout.reason,
+        }
+        template = self._templates.get_template(f"{event}.j2")
+        url = "" if event == "diff" and facts.get("lines") else f"{self._page}/{rollout.number}"
+        text = ""
+        for clip in CLIPS:  # a long reason is cut before anything that says what to do
+            why = {"why": words.clip(str(facts["why"]), clip)} if "why" in facts else {}
+            text = template.render({**common, **facts, **why})
+            if len(f"{text} {url}".encode()) <= words.LINE_BYTES:
+                break
+        return words.fit(text, url) if text.strip() else ""
 
     def _service(self, rollout: Rollout) -> Service:
         return self._catalogue.services[rollout.service]

@@ -63,6 +63,11 @@ def fit(text: str, end: str = "", limit: int = LINE_BYTES) -> str:
     return f"{cut}… {end}" if end else f"{cut}…"
 
 
+def clip(text: str, limit: int) -> str:
+    """At most *limit* characters."""
+    return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
+
+
 def pods(counts: Sequence[int]) -> str:
     """`8/8`."""
     return f"{counts[0]}/{counts[1]}"

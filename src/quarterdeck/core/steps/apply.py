@@ -20,6 +20,7 @@ from ..errors import (
 from ..ports import JobState, JobStatus
 from ..rollout import Step, StepName, StepState, job_name
 from .diff import stage_releases
+from .evidence import evidence_text
 from .run import Run
 from .watch import watch
 
@@ -156,7 +157,9 @@ async def _verdict(run: Run, step: Step, job: str, status: JobStatus, pinned: Ma
     if status.status != 0:
         if run.interrupted.is_set():
             raise StopRequested
-        raise PermanentError(f"helmfile apply ended with exit status {status.status}: {await _reason(run, step)}")
+        seen = await evidence_text(run, step)
+        helm = f"helmfile apply ended with exit status {status.status}: {await _reason(run, step)}"
+        raise PermanentError(seen or helm)
     try:
         listed = await run.world.runner.read(job, "releases.json")
         after = {r.name: r for r in listing.releases(listed, await run.world.runner.read(job, "revisions.json"))}

@@ -20,9 +20,20 @@ async def keep_evidence(run: Run, step: Step, verdict: health.Verdict, objects: 
     kept = {
         "captured": now.isoformat(),
         "environment": step.environment,
+        "attempt": step.attempt,
         "text": verdict.text,
         "evidence": [asdict(e) for e in verdict.evidence],
         "pods": [{"name": p["metadata"]["name"], "status": p.get("status", {})} for p in pods],
     }
     text = run.world.redactor.text(json.dumps(kept, indent=1, default=str))
     await run.world.files.write(run.rollout.number, f"{step.environment}.{step.stage}.evidence.json", text.encode())
+
+
+async def evidence_text(run: Run, step: Step) -> str:
+    """What the watcher saw of this attempt's pods, in a few words; empty if they never looked bad."""
+    data, _ = await run.world.files.read(run.rollout.number, f"{step.environment}.{step.stage}.evidence.json")
+    try:
+        kept = json.loads(data)
+    except ValueError:
+        return ""
+    return str(kept["text"]) if kept.get("attempt") == step.attempt else ""
