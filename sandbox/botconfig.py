@@ -7,6 +7,7 @@ from pprint import pformat
 from typing import Any
 
 from sandbox import contents
+from sandbox.deploy_host import NAME
 from sandbox.world import HERE
 
 NICK = "quarterdeck"
@@ -78,6 +79,7 @@ def block(found: Mapping[str, Any], data: Path, password: Path, web_port: int) -
         "registry": {"url": found["registry"]["http"]},
         "deploy_host": {
             **{key: host[key] for key in ("host", "port", "user", "key", "known_hosts", "charts")},
+            "name": NAME,
             "jobs_dir": "~/quarterdeck-jobs",
             "kubeconfig_view": f"{kubeconfigs}/{{service}}-{{environment}}.config",
             "kubeconfig_deploy": f"{kubeconfigs}/{{service}}-deploy-{{environment}}.config",

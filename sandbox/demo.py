@@ -136,7 +136,9 @@ class Demo:
     def _play(self, found: dict[str, Any], bot: bots.Bot) -> None:
         screen = self._screen
         with IrcClient.of(found, "alice", hear=screen.heard) as alice:
-            story = Story(found, alice, screen.caption, screen.pause, lambda act: self._after(act, story))
+            story = Story(
+                found, alice, screen.caption, screen.pause, screen.note, after=lambda act: self._after(act, story)
+            )
             story.play()
             self._measure(story, bot)
 

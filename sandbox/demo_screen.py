@@ -47,6 +47,11 @@ class Screen:
         self._write(f"\n{self._paint('1;37;44', f' {text} ')}")
         self.pause(2.5)
 
+    def note(self, text: str) -> None:
+        """What happens outside the channel at this time."""
+        clock = time.strftime("%H:%M:%S", time.gmtime())
+        self._write(self._paint("2", f"{clock} * {text}"))
+
     def quiet(self, text: str) -> None:
         """Something by the way."""
         self._write(self._paint("2", text))

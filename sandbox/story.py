@@ -87,6 +87,8 @@ class Story:
     alice: IrcClient
     caption: Callable[[str], None] = lambda _: None
     pause: Callable[[float], None] = lambda _: None
+    note: Callable[[str], None] = lambda _: None
+    """Told what happens outside the channel."""
     after: Callable[[str], None] = lambda _: None
     """Called with the name of an act right after its verdict, before anything else happens."""
     merged: dict[str, Merged] = field(default_factory=dict)
@@ -146,8 +148,10 @@ class Story:
         text = str(self._gerrit.get(f"{branch}/files/{path}/content"))
         text += f"// {subject}, {datetime.now(UTC):%F %T}\n"
         number, revision = create_change(self._gerrit, PROJECT, contents.BRANCH, subject, {path: text.encode()})
+        self.note(f'Gerrit: change {number} of {PROJECT}, "{subject}", gets Code-Review +2')
         approve(self._gerrit, PROJECT, number, revision)
         tag, commented = self._built(number)
+        self.note(f"Gerrit: merged by CI; PipelineBot comments: IMAGE … :{tag}")
         short = _SUFFIX.sub("", tag)
         announced = self.alice.wait_for(rf"\b{short}\b.* ready", 20, nick=NICK, room=ROOM, after=heard)
         return Merged(number, tag, commented, announced)

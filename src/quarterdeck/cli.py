@@ -64,9 +64,9 @@ def doctor(config: Path) -> None:
     One line for each. Exit status 0 if all is well, 1 if something is missing, 2 if the settings have mistakes.
     """
     found, _ = read_or_exit(config, None)
-    from . import wiring  # here, because check-config must work where a library of wiring does not
+    from . import probing  # here, because check-config must work where a library of the adapters does not
 
-    sys.exit(report(found, wiring.probes))
+    sys.exit(report(found, probing.probes))
 
 
 def report(found: Settings, prober: Prober) -> int:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from quarterdeck import doctor
 from quarterdeck.adapters.charts import GitCharts
 from quarterdeck.adapters.files import DiskFiles
 from quarterdeck.adapters.gerrit import GerritReview
@@ -29,22 +28,25 @@ from quarterdeck.chat.speaker import Mouth, Speaker
 from quarterdeck.core.answers import Answers
 from quarterdeck.core.deployer import Deployer
 from quarterdeck.core.desk import Desk
+from quarterdeck.core.errors import QuarterdeckError
 from quarterdeck.core.herald import Herald, Pace
 from quarterdeck.core.model import Actor, Catalogue, Line
 from quarterdeck.core.preview import Preview
 from quarterdeck.core.reception import Reception
 from quarterdeck.core.redact import Redactor
+from quarterdeck.core.rollout import OVER, State
 from quarterdeck.core.world import Limits, World
-from quarterdeck.doctor import Probe
 from quarterdeck.engine import Engine
+from quarterdeck.logs import redact_logs
 from quarterdeck.settings import Irc, Settings, load
 from quarterdeck.views.chat import SAL, ChatVoice
 from quarterdeck.views.page import Pages
 from quarterdeck.web import routes
 
 T = TypeVar("T")
-#: seconds until the transaction that made a line has surely been written
-RING_AFTER = 0.03
+#: days that jobs on the deploy host, and a rollout's logs and diffs here, are kept
+KEEP_JOBS_DAYS, KEEP_FILES_DAYS = 7, 90
+OPEN = frozenset(State) - OVER
 log = logging.getLogger(__name__)
 
 
@@ -89,8 +91,10 @@ class App:
         services: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "hearing": self._listen,
             "page": self._serve,
+            "housekeeping": self._keep_house,
             "tending": self._tend,
             "herald": self._announce,
+            "warming": self._warm,
         }
         for name, transport in self.transports.items():
             services[f"chat-{name}"] = transport.run
@@ -134,7 +138,11 @@ class App:
         store = open_store(s.data_dir / "quarterdeck.sqlite", secrets.token_hex(8), clock.now)
         store.on_lines = lambda networks: self._engine.call(self._ring, networks)
         redactor = Redactor(s.secrets, s.redact_patterns)
-        voice = _Clean(ChatVoice(self._templates, catalogue, s.links, s.deploy_host.name or s.deploy_host.host, clock.now), redactor)
+        redact_logs(redactor)
+        voice = _Clean(
+            ChatVoice(self._templates, catalogue, s.links, s.deploy_host.name or s.deploy_host.host, clock.now),
+            redactor,
+        )
         self._closing: list[Any] = [store]
         self._files = DiskFiles(s.data_dir / "rollouts")
         self.world = World(
@@ -198,6 +206,25 @@ class App:
 
     async def _announce(self) -> None:
         await self.herald.run()
+
+    async def _warm(self) -> None:
+        """Connect to the deploy host and fetch the charts once, so that the first command finds both at hand."""
+        for system, look in (("deploy host", self.world.host.position), ("charts", self.world.charts.tip)):
+            try:
+                await look()
+            except QuarterdeckError as error:
+                log.warning("%s: %s", system, error)
+
+    async def _keep_house(self) -> None:
+        """Daily: old jobs on the host and old files here go; what is not over stays."""
+        while True:
+            keep = {r.number for r in await self.world.store.find(OPEN, limit=10_000)}
+            await self._files.expire(self.world.clock.now().timestamp() - KEEP_FILES_DAYS * 86400, keep)
+            try:
+                await self._runner.reap(KEEP_JOBS_DAYS)
+            except QuarterdeckError as error:
+                log.warning("old jobs on the deploy host were not removed: %s", error)
+            await self.world.clock.sleep(86400.0)
 
     async def _serve(self) -> None:
         pages = Pages(self._templates, self.catalogue)
@@ -312,42 +339,6 @@ def limits(s: Settings) -> Limits:
         soak=s.health.soak_s,
         poll=s.health.poll_s,
     )
-
-
-def probes(s: Settings) -> dict[str, Probe]:
-    """What `quarterdeck doctor` asks, by name; everything is built as the bot builds it."""
-    catalogue = load_catalogue(s.catalogue, frozenset(s.networks))
-    _, host = deploy_host(s, catalogue)
-    image = next((service.image for service in catalogue.services.values() if service.image), "")
-    found: dict[str, Probe] = {
-        "gerrit": doctor.review_probe(review(s), s.gerrit.user),
-        "registry": doctor.registry_probe(registry(s), image),
-        "deploy host": doctor.host_probe(host),
-    }
-    for service in catalogue.services.values():
-        for environment in catalogue.environments:
-            found[f"{service.name} {environment}"] = doctor.cluster_probe(host, service.name, environment)
-    for name in s.networks:
-        found[f"chat {name}"] = _chat_probe(s, name)
-    return found
-
-
-def _chat_probe(s: Settings, name: str) -> Probe:
-    async def ask() -> str:
-        """Log in beside the running bot, in no room, and leave."""
-        n = s.networks[name]
-        said: list[str] = []
-        transport = irc(n, name, lambda _: None, said.append, nick=f"{n.nick}-doctor", rooms=())
-        running = asyncio.create_task(transport.run())
-        try:
-            while not transport.up:
-                await asyncio.sleep(0.05)
-            return f"identified as {n.account}"
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-
-    return ask
 
 
 def irc(

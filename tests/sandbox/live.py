@@ -67,6 +67,7 @@ class Live:
         paths = {key: Path(host[key]) for key in ("key", "known_hosts", "charts")}
         self.host = DeployHostEndpoint(host=host["host"], port=host["port"], user=host["user"], **paths)
         self.bot: Bot | None = None
+        self.die_at = ""
         self.pages: list[str] = []
         self._services = {service.name: service for service in contents.SERVICES}
 
@@ -74,7 +75,10 @@ class Live:
 
     def start(self, die_at: str = "", ready: bool = True, **overrides: Any) -> Bot:
         """Start the bot; with `die_at` it kills itself there."""
+        if self.bot is not None:
+            self.bot.stop()
         environment = {"QUARTERDECK_DIE_AT": die_at} if die_at else {}
+        self.die_at = die_at
         self.bot = Bot(self.name, self.found, environment, **(OVERRIDES | overrides))
         if ready:
             self.bot.wait_ready()
@@ -89,7 +93,9 @@ class Live:
     def wait_dead(self, seconds: float = 60) -> None:
         """Wait until it killed itself, by SIGKILL and nothing else."""
         assert self.bot is not None
-        assert self.bot.process.wait(seconds) == -signal.SIGKILL, self.bot.log.read_text()[-2000:]
+        process, log = self.bot.process, self.bot.log
+        until(f"the bot's death at {self.die_at}", lambda: process.poll() is not None, seconds)
+        assert process.returncode == -signal.SIGKILL, log.read_text(errors="replace")[-2000:]
 
     def close(self) -> None:
         """Everybody leaves."""
@@ -208,9 +214,13 @@ class Live:
         found = self.pods(service, environment)
         return set(found) == {tag} and found[tag][0] == found[tag][1] > 0
 
-    def git_tag(self, service: str) -> str:
-        """The tag in a service's shared values."""
-        return re.sub(r"^.*?version: *\"?([\w.-]+).*$", r"\1", self.git_file(service), flags=re.S)
+    def git_tag(self, service: str, environment: str = "") -> str:
+        """The tag that the tip has for an environment: in a file of its own, else in the shared one."""
+        for name in (*([f"values-{environment}.yaml"] if environment else ()), "values.yaml"):
+            found = re.search(r"^ *version: *\"?([\w.-]+)", self.git_file(service, name), re.M)
+            if found:
+                return found[1]
+        return ""
 
     def git_file(self, service: str, name: str = "values.yaml") -> str:
         """A file of a service at the tip."""

@@ -47,7 +47,7 @@ def assert_one_effect(live: Live, order: Order, environment: str, tag: str, revi
     """One merged change, one revision, one apply, one START and one DONE; the pods run the tag."""
     changes = live.charts_changes(order.number)
     assert [c["status"] for c in changes] == ["MERGED"], [(c["_number"], c["status"]) for c in changes]
-    assert live.git_tag(SERVICE) == tag
+    assert live.git_tag(SERVICE, environment) == tag
     assert live.history(SERVICE, environment)[-1]["revision"] == revision + 1
     assert [p for p in live.applied(order) if f"-{environment}-" in p.name].__len__() == 1
     assert live.runs(SERVICE, environment, tag)
@@ -112,9 +112,8 @@ def test_a_bot_killed_while_others_work_takes_the_rollout_up_where_it_stands(liv
 
 def test_a_question_and_its_answer_outlive_the_bot(live: Live) -> None:
     """Production asks; the bot dies with the question open, after the answer, and between the data centres."""
-    tag = live.git_tag(SERVICE)
+    tag = live.git_tag(SERVICE, "staging")
     before = {e: live.history(SERVICE, e)[-1]["revision"] for e in ("codfw", "eqiad")}
-    live.bot is None or live.bot.stop()
     live.start("WAITING")
     order = live.order(f"!deploy {SERVICE} production {tag}")
     live.wait_dead()
@@ -132,13 +131,12 @@ def test_a_question_and_its_answer_outlive_the_bot(live: Live) -> None:
         assert live.history(SERVICE, environment)[-1]["revision"] == before[environment] + 1
         assert live.runs(SERVICE, environment, tag)
         assert len(live.sal(order, environment, "START")) == len(live.sal(order, environment, "DONE")) == 1
-    assert live.charts_changes(order.number) == []
+    assert [c["status"] for c in live.charts_changes(order.number)] == ["MERGED"]
     assert "already confirmed" in live.answer(f"!confirm {code[1]}", "bob")
 
 
 def test_a_job_killed_on_the_deploy_host_is_unknown_and_retry_goes_on(live: Live) -> None:
     """Without an exit status nothing is guessed: UNKNOWN with what the cluster shows; !retry looks again."""
-    live.bot is None or live.bot.stop()
     live.start()
     tag = live.push(SERVICE)
     order = live.order(f"!deploy {SERVICE} staging {tag}")

@@ -11,6 +11,8 @@ from typing import Protocol
 from quarterdeck.core.errors import TemporaryError
 from quarterdeck.core.ports import OutboxRow, Store
 
+from .contract import Refused
+
 log = logging.getLogger(__name__)
 #: a line older than this was held up by an outage
 STALE = timedelta(seconds=120)
@@ -61,6 +63,9 @@ class Speaker:
         line = group[0].line
         try:
             await self._mouth.say(line.room, text, urgent=any(row.line.urgent for row in group))
+        except Refused as error:
+            log.warning("%s refuses a line for %s: %s", self._mouth.network, line.room, error)
+            await self._store.note("worker", "unsaid", f"{self._mouth.network}/{line.room}: {error}: {text}")
         except TemporaryError as error:
             log.warning("%s has not taken a line for %s: %s", self._mouth.network, line.room, error)
             for row in group:

@@ -13,14 +13,15 @@ from .errors import (
     BusyError,
     ConflictError,
     LostError,
+    NotFoundError,
     PermanentError,
     QuarterdeckError,
     StopRequested,
     TemporaryError,
 )
-from .model import Line
+from .model import ChangeStatus, Line
 from .ports import Debt
-from .rollout import Kind, Move, Rollout, State, Step, StepName, StepState, advance
+from .rollout import Kind, Move, Rollout, State, Step, StepName, StepState, advance, change_id
 from .situation import Situation, look
 from .steps import PERFORM, Run
 from .steps.gate import Paused
@@ -46,7 +47,11 @@ class Deployer:
         run = Run(self.world, rollout, resumed)
         task = asyncio.create_task(self._drive(run), name=f"rollout-{rollout.number}")
         self._runs[rollout.number] = (run, task)
-        task.add_done_callback(lambda _: self._runs.pop(rollout.number, None))
+        task.add_done_callback(lambda done: self._forget(rollout.number, done))
+
+    def _forget(self, number: int, done: asyncio.Task[None]) -> None:
+        if number in self._runs and self._runs[number][1] is done:
+            del self._runs[number]
 
     async def recover(self) -> tuple[Rollout, ...]:
         """After a start: take up what was RUNNING or accepted. The steps themselves look before they act."""
@@ -82,14 +87,20 @@ class Deployer:
             await self.world.clock.sleep(1.0)
             try:
                 for rollout in await self.world.store.find({State.WAITING}, limit=1000):
-                    if rollout.deadline and rollout.deadline <= self.world.clock.now():
+                    late = rollout.deadline and rollout.deadline <= self.world.clock.now()
+                    if late or rollout.stop:  # a stop that came while the question was being opened
                         await self._expire(rollout)
             except TemporaryError:
                 log.exception("cannot read open questions")
 
     async def _expire(self, rollout: Rollout) -> None:
-        closed = advance(rollout, Move.ABORT, self.world.clock.now(), note="nobody confirmed in time")
-        lines = self.world.voice.lines("expired", closed)
+        note = f"stopped by {rollout.stop}" if rollout.stop else "nobody confirmed in time"
+        facts = {**rollout.facts, "by": rollout.stop}
+        closed = advance(rollout, Move.ABORT, self.world.clock.now(), note=note, facts=facts)
+        if rollout.stop:
+            lines = self.world.voice.lines("closed", closed, by=rollout.stop, was=State.WAITING)
+        else:
+            lines = self.world.voice.lines("expired", closed)
         with contextlib.suppress(QuarterdeckError):
             await self.world.store.save(rollout, closed, lines, write_set=())
 
@@ -108,7 +119,7 @@ class Deployer:
             await self._end(run, Move.ABORT, "stopped", f"stopped by {run.rollout.stop}")
         except LostError as error:
             await self._end(run, Move.LOSE, "unknown", str(error))
-        except (PermanentError, TemporaryError, BusyError) as error:
+        except (PermanentError, TemporaryError, BusyError, NotFoundError) as error:
             await self._end(run, Move.FAIL, "failed", str(error))
         except asyncio.CancelledError:
             raise
@@ -118,18 +129,23 @@ class Deployer:
             await self._end(run, move, event, "internal error in the bot; the log has it")
 
     async def _perform(self, run: Run, step: Step) -> None:
-        run.check_stop()
+        if not _in_flight(run.rollout):  # an apply that may run is found and interrupted first
+            run.check_stop()
         try:
             result = await PERFORM[step.name](run, step)
         except ConflictError as error:
             await self._recompute(run, str(error))
             return
+        if step.name is StepName.MERGE and not result.get("already"):
+            await self._owe(
+                run.rollout
+            )  # before the merge counts as done: twice is once, and a crash between loses no debt
         latest = run.rollout.step(step.name, step.environment, step.stage)
         if latest is None or latest.state is not StepState.DONE:
             await run.done(step, result)
-        if step.name is StepName.MERGE and not result.get("already"):
-            await self._owe(run)
-        if step.name is StepName.CHECK:
+        if step.name is StepName.CHECK and all(
+            s.state is StepState.DONE for s in run.rollout.steps if s.environment == step.environment
+        ):
             paid = [(run.rollout.service, step.environment)]
             await self.world.store.set_debts((), paid)
 
@@ -138,7 +154,7 @@ class Deployer:
         edited = run.rollout.step(StepName.EDIT)
         if edited is None or edited.attempt >= EDIT_ATTEMPTS:
             raise PermanentError(f"{why} ({EDIT_ATTEMPTS} attempts)")
-        await self._abandon(run, why)
+        await self.take_back(run.rollout, f"Computed again: {why}")
         fresh = {StepName.EDIT, StepName.MERGE}
         steps = tuple(
             Step(s.name, s.environment, s.stage, edited.attempt + 1) if s.name in fresh else s
@@ -146,19 +162,33 @@ class Deployer:
         )
         await run.move(Move.STEP, steps=steps, write_set=())
 
-    async def _abandon(self, run: Run, why: str) -> None:
-        edited = run.rollout.step(StepName.EDIT)
-        number = (edited.result or {}).get("change") if edited else None
-        if number:
-            project = self.world.catalogue.charts.project
-            with contextlib.suppress(PermanentError, TemporaryError):
-                change = await self.world.review.get(project, int(number))
-                await self.world.review.abandon(change, f"Computed again: {why}")
+    async def take_back(self, rollout: Rollout, why: str) -> str:
+        """Abandon the change of a rollout that is not merged: it has our vote, and a gate would merge it later.
 
-    async def _owe(self, run: Run) -> None:
+        Returns what a person has to do about it; empty if nothing.
+        """
+        edited, merged = rollout.step(StepName.EDIT), rollout.step(StepName.MERGE)
+        if edited is None or edited.state is StepState.TODO or merged is None or merged.state is StepState.DONE:
+            return ""
+        if edited.result.get("already"):
+            return ""
+        charts, review = self.world.catalogue.charts, self.world.review
+        try:
+            change = await review.find(charts.project, charts.branch, change_id(rollout.id, edited))
+            if change is not None:
+                await review.abandon(change, why)
+                change = await review.get(charts.project, change.number)
+        except (PermanentError, TemporaryError) as error:
+            return f"its change in Gerrit could not be taken back ({error}): abandon it there"
+        if change is not None and change.status is ChangeStatus.MERGED:  # the gate was faster
+            await self._owe(rollout)
+            return f"change {change.number} was merged meanwhile"
+        return ""
+
+    async def _owe(self, rollout: Rollout) -> None:
         """From the merge on, every environment whose tag changed owes an apply until its pods were seen."""
-        rollout, now = run.rollout, self.world.clock.now()
-        effect: Mapping[str, Any] = rollout.result(StepName.EDIT).get("effect", {})
+        now, edited = self.world.clock.now(), rollout.step(StepName.EDIT)
+        effect: Mapping[str, Any] = {**edited.intent, **edited.result}.get("effect", {}) if edited else {}
         running = rollout.facts.get("running", {})
         changed = {environment: tags[1] for environment, tags in effect.items() if tags[0] != tags[1]}
         debts = [
@@ -175,6 +205,10 @@ class Deployer:
     # -- ends --------------------------------------------------------------------------------------------------
 
     async def _finish(self, run: Run) -> None:
+        checked = [s.environment for s in run.rollout.steps if s.name is StepName.CHECK]
+        if set(checked) != set(run.rollout.environments):
+            raise PermanentError("not every environment's pods were looked at")
+        await self.world.store.set_debts((), [(run.rollout.service, environment) for environment in checked])
         debts = await self.world.store.debts(run.rollout.service)
         lines = self.world.voice.lines("succeeded", run.rollout, debts=debts, next=await self._next(run.rollout))
         await run.move(Move.FINISH, lines, write_set=(), note="new pods run and stayed up")
@@ -197,8 +231,8 @@ class Deployer:
             now = self.world.clock.now()
             broken = replace(step, state=state, ended=now, result={**step.result, "why": why})
             run.rollout = replace(run.rollout, steps=run.rollout.with_step(broken).steps)
-        if move is Move.ABORT:
-            await self._withdraw(run)
+        if move is Move.ABORT and (left := await self.take_back(run.rollout, f"Stopped by {run.rollout.stop}")):
+            why = f"{why}; {left}"
         situation = await look(self.world, run.rollout)
         lines = self._last_words(run.rollout, event, why, situation)
         write_set = None if move is Move.LOSE else ()
@@ -214,12 +248,6 @@ class Deployer:
             except QuarterdeckError:
                 log.exception("rollout #%s: cannot save its end (%s)", run.rollout.number, why)
                 return
-
-    async def _withdraw(self, run: Run) -> None:
-        """A stop before the merge leaves no open change behind."""
-        merged = run.rollout.step(StepName.MERGE)
-        if merged is not None and merged.state is not StepState.DONE:
-            await self._abandon(run, f"stopped by {run.rollout.stop}")
 
     def _last_words(self, rollout: Rollout, event: str, why: str, situation: Situation) -> tuple[Line, ...]:
         try:

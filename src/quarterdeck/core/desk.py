@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 
 from . import grammar, policy, values
 from .deployer import Deployer
-from .errors import BusyError, NotFoundError, RequestError, TemporaryError, WrongStateError
+from .errors import BusyError, NotFoundError, RequestError, StaleError, TemporaryError, WrongStateError
 from .grammar import NOTHING
-from .model import Actor, Service
+from .model import Actor, Line, Service
 from .orders import Order, Orders, short, title
 from .ports import JobState
 from .rollout import Kind, Move, Rollout, State, Step, StepName, StepState, advance, job_name, retried
+from .steps.gate import BEFORE
 from .world import World
 
 _RESTING = {State.WAITING, State.FAILED, State.UNKNOWN}
@@ -82,6 +84,9 @@ class Desk:
     async def stop(self, actor: Actor, text: str) -> str:
         """`!stop ID`: declines a question, ends the apply and lets helm go back, or closes what rests."""
         rollout = await self._find(actor, "stop", text)
+        if not actor.room:  # what is said in private is seen by all
+            network, _, room = rollout.home.partition("/")
+            await self.world.store.say([Line(network, room, f"#{rollout.number}: {actor.name} says !stop, in private")])
         if rollout.state in (State.RUNNING, State.PLANNED):
             await self.world.store.raise_stop(rollout.number, actor.name)
             self.deployer.interrupt(rollout.number, actor.name)
@@ -90,10 +95,19 @@ class Desk:
             raise WrongStateError(f"#{rollout.number} is over ({rollout.state}). {NOTHING}")
         if rollout.state is State.UNKNOWN:
             await self._refuse_if_job_runs(rollout.number)
-        closed = advance(rollout, Move.ABORT, self.world.clock.now(), note=f"stopped by {actor.name}")
+        closed = advance(
+            rollout,
+            Move.ABORT,
+            self.world.clock.now(),
+            note=f"stopped by {actor.name}",
+            facts={**rollout.facts, "by": actor.name},
+        )
         lines = self.world.voice.lines("closed", closed, by=actor.name, was=rollout.state)
-        await self.world.store.save(rollout, closed, lines, write_set=())
-        return ""
+        try:
+            await self.world.store.save(rollout, closed, lines, write_set=())
+        except StaleError:  # answered, expired or taken over in this very moment
+            return await self.stop(actor, text)
+        return await self._left_open(rollout, f"Closed by {actor.name}, rollout #{rollout.number}")
 
     async def retry(self, actor: Actor, text: str) -> str:
         """`!retry ID`: goes on from where a FAILED or UNKNOWN rollout stands; looks again first."""
@@ -112,8 +126,21 @@ class Desk:
         if rollout.stop:
             await self.world.store.raise_stop(rollout.number, "")
             rollout = replace(rollout, stop="")
-        again = advance(rollout, Move.RETRY, self.world.clock.now(), steps=steps, note=f"retried by {actor.name}")
-        saved = await self.world.store.save(rollout, again, (), write_set=())
+        again = advance(
+            rollout,
+            Move.RETRY,
+            self.world.clock.now(),
+            steps=steps,
+            note=f"retried by {actor.name}",
+            facts={**rollout.facts, "by": actor.name},
+        )
+        kept = _write_set(rollout, steps) if rollout.state is State.FAILED else None  # UNKNOWN holds it still
+        try:
+            saved = await self.world.store.save(rollout, again, (), write_set=kept)
+        except StaleError:
+            raise WrongStateError(
+                f"#{rollout.number}: somebody was faster. See !status {rollout.number}. {NOTHING}"
+            ) from None
         self.deployer.take_up(saved, resumed=True)
         current = saved.current
         return f"#{rollout.number}: looking again, going on from {current.name if current else 'the end'}. !stop {rollout.number}"
@@ -131,7 +158,7 @@ class Desk:
                 until = f" until {rollout.deadline:%H:%M}" if rollout.deadline else ""
                 raise BusyError(
                     f"#{rollout.number} ({rollout.actor}) is the same deploy and waits for a confirm{until}. "
-                    f"You may !confirm {rollout.code} yourself, or !stop {rollout.number}",
+                    f"You may {_confirm(rollout)} yourself, or !stop {rollout.number}. {NOTHING}",
                     rollout.number,
                 )
             taken.append(rollout.number)
@@ -142,6 +169,7 @@ class Desk:
         names: tuple[StepName, ...] = (StepName.SYNC, StepName.DIFF, StepName.GATE)
         if kind is not Kind.APPLY:
             names = (StepName.EDIT, StepName.MERGE, *names)
+        first = (Step(StepName.GATE, stage=BEFORE),) if order.ask_first else ()
         running = {e: order.situation.running(e) for e in order.situation.serving}
         pending = tuple(
             e
@@ -161,7 +189,7 @@ class Desk:
             account=f"{actor.network}:{actor.account}",
             home=f"{actor.network}/{actor.room or self._first_room(order.service)}",
             created=self.world.clock.now(),
-            steps=tuple(Step(name) for name in names),
+            steps=(*first, *(Step(name) for name in names)),
             reason=order.request.reason,
             pending=pending,
             facts={
@@ -171,15 +199,30 @@ class Desk:
                 "bad_tag": order.situation.git.get(order.environments[0], bad),
                 "timeout": {e: values.timeout(order.tree, order.service.name) for e in order.environments},
                 "files": sorted(order.plan.files),
+                "ask_first": order.ask_first,
                 "takeover": list(takeover),
                 "commits": await self._commits(order),
             },
         )
-        accepted = await self.world.store.accept(
-            rollout, takeover, lambda numbered: self.world.voice.lines("accepted", numbered, plan=order.plan)
-        )
+        try:
+            accepted = await self.world.store.accept(
+                rollout, takeover, lambda numbered: self.world.voice.lines("accepted", numbered, plan=order.plan)
+            )
+        except StaleError as error:
+            raise BusyError(f"{error}. Say it again. {NOTHING}") from error
+        said = []
+        for number in takeover:
+            other = await self.world.store.get(number)
+            if other is not None:
+                why = f"Taken over by rollout #{accepted.number} ({accepted.actor})"
+                said.append(await self._left_open(other, why))
         self.deployer.take_up(accepted)
-        return ""
+        return " ".join(filter(None, said))
+
+    async def _left_open(self, rollout: Rollout, why: str) -> str:
+        """Take back the change of a rollout that is over; what remains to be done by hand, if anything."""
+        left = await self.deployer.take_back(rollout, why)
+        return f"#{rollout.number}: {left}" if left else ""
 
     async def _commits(self, order: Order) -> int:
         """How many merged changes lie between what runs and what is asked for; 0 where the ledger cannot tell."""
@@ -208,8 +251,12 @@ class Desk:
             now,
             steps=rollout.with_step(answered).steps,
             note=f"confirmed by {actor.name}",
+            facts={**rollout.facts, "by": actor.name},
         )
-        saved = await self.world.store.save(rollout, going)
+        try:
+            saved = await self.world.store.save(rollout, going)
+        except StaleError:
+            return await self._no_such_code(rollout.code.lower(), rollout.home)
         self.deployer.take_up(saved)
         return f"#{rollout.number} goes on: {' then '.join(rollout.environments)}. !stop {rollout.number}"
 
@@ -267,3 +314,13 @@ class Desk:
         if step.name is StepName.APPLY:
             return f"; helm goes back in {step.environment}, I tell when it has"
         return f" at {step.name}"
+
+
+def _write_set(rollout: Rollout, steps: Sequence[Step]) -> tuple[tuple[str, str], ...]:
+    """The scalars a retry holds again: those its EDIT wrote, unless it begins with EDIT anew."""
+    edited = next((s for s in steps if s.name is StepName.EDIT and s.state is StepState.DONE), None)
+    return tuple((path, scalar) for path, scalar in edited.result.get("write_set", ())) if edited else ()
+
+
+def _confirm(rollout: Rollout) -> str:
+    return f"!confirm {rollout.code}" + (f" with {rollout.code_count}" if rollout.code_count else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -11,6 +12,7 @@ from . import builds
 from .errors import QuarterdeckError
 from .model import Line, Service
 from .ports import Build, BuildState, EventStream
+from .situation import survey
 from .world import World
 
 log = logging.getLogger(__name__)
@@ -24,6 +26,7 @@ class Pace:
         timer: between two looks without any event.
         overlap: how far a look reaches back behind the last one.
         patience: how long a merged change may go without an image before we say so.
+        survey: how long an announcement may wait for the cluster to say what runs.
         image: between two looks while an image is named but not in the registry yet.
     """
 
@@ -31,6 +34,7 @@ class Pace:
     overlap: float = 2.0
     patience: float = 1500.0
     image: float = 0.5
+    survey: float = 1.0
 
 
 class Herald:
@@ -119,20 +123,41 @@ class Herald:
         build = settled.build
         services = [s for s in self.world.catalogue.services.values() if self._concerns(s, build)]
         lines: tuple[Line, ...] = ()
-        if settled.event and services and await self._worth_saying(settled, services):
-            lines = self.world.voice.lines(f"build_{settled.event}", None, build=build, services=services)
+        if settled.event and services:
+            known = await self.world.store.builds(project=build.project, limit=500)
+            running = await self._running(services[0]) if settled.event == "ready" else {}
+            if self._worth_saying(settled, services, known, running):
+                facts = {"since": commits_since(build, known, running), "mends": builds.fixes(build, known)}
+                lines = self.world.voice.lines(f"build_{settled.event}", None, build=build, services=services, **facts)
         if settled.event:
             build = replace(build, said=settled.event)
         await self.world.store.set_build(build, lines)
 
-    async def _worth_saying(self, settled: builds.Settled, services: list[Service]) -> bool:
+    async def _running(self, service: Service) -> dict[str, str]:
+        """Environment -> tag that runs there, as far as the cluster answers quickly."""
+        situation = await survey(self.world, service, tuple(self.world.catalogue.environments), self.pace.survey)
+        return {environment: situation.running(environment) for environment in situation.serving}
+
+    def _worth_saying(
+        self, settled: builds.Settled, services: list[Service], known: Sequence[Build], running: Mapping[str, str]
+    ) -> bool:
         if settled.event != "ready":
             return True
-        known = await self.world.store.builds(image=settled.build.image, limit=200)
-        why_not = builds.worth_saying(settled.build, services, announced=known)
+        tags = {tag for tag in running.values() if tag}
+        why_not = builds.worth_saying(settled.build, services, running=tags, announced=known)
         if why_not:
             log.info("%s:%s is not announced: %s", settled.build.image, settled.build.tag, why_not)
         return not why_not
 
     def _concerns(self, service: Service, build: Build) -> bool:
         return service.image == build.image if build.image else service.project == build.project
+
+
+def commits_since(build: Build, known: Sequence[Build], running: Mapping[str, str]) -> dict[str, int]:
+    """Environment -> merged changes between what it runs and this build; only where the ledger knows both."""
+    merged = {b.tag: b.merged for b in known if b.tag}
+    counts = {}
+    for environment, tag in running.items():
+        if tag in merged:
+            counts[environment] = len({b.change for b in known if merged[tag] < b.merged <= build.merged})
+    return counts

@@ -77,7 +77,8 @@ class Orders:
             raise RequestError(f"{error}. {NOTHING}") from error
         if kind is Kind.DEPLOY:
             await self._refuse_to_undo(service, plan, tag, situation)
-        return Order(service, environments, tag, situation, tree, plan, request)
+        first = takes_away(plan, environments, situation, service.suffix) if kind is Kind.DEPLOY else ""
+        return Order(service, environments, tag, situation, tree, plan, request, first)
 
     def environments(self, tree: Tree, service: Service) -> tuple[Environment, ...]:
         """A service's own environments that the catalogue knows, in rollout order."""
@@ -180,6 +181,19 @@ class Orders:
                 return ""
         up, n = order.situation.serving[order.environments[0]][order.tag]
         return f"{title(order)} already runs {short(order)} ({up}/{n}). Nothing to do."
+
+
+def takes_away(plan: values.EditPlan, targets: Sequence[str], situation: Situation, suffix: str) -> str:
+    """Law 4: which other environments would lose a tag that they run to an older one; empty if none would."""
+    lost = {
+        environment: old
+        for environment, (old, new) in plan.effect.items()
+        if environment not in targets and situation.running(environment) == old and builds.newer(old, new)
+    }
+    if not lost:
+        return ""
+    tags = ", ".join(sorted({short_tag(tag, suffix) for tag in lost.values()}))
+    return f"this takes {tags} away from {' and '.join(lost)}, which run{'s' if len(lost) == 1 else ''} it"
 
 
 def title(order: Order) -> str:

@@ -18,8 +18,6 @@ from . import words
 
 #: a verdict calls the person by name if he has waited longer than this, in seconds
 LONG = 60.0
-#: bytes of a reason that are kept even where the line is full
-SHORTEST_WHY = 40
 #: the pseudo network whose only room is the server admin log
 SAL = "sal"
 #: characters of a reason, from generous to curt
@@ -126,7 +124,7 @@ class ChatVoice:
             "untouched": [e for e in situation.untouched if e != where],
             "nothing_applied": not applied,
             "git": words.listed(sorted(git)),
-            "git_ahead": tag in git and applied and situation.running(where) != rollout.tag,
+            "git_ahead": tag in git and applied and not situation.serving.get(where, {}).get(rollout.tag, (0, 0))[0],
             "rollback": f"!rollback {rollout.service} {where or 'production'}",
             "problems": [f"{name}: {text}" for name, text in situation.problems.items()],
             "stopped_by": rollout.stop,
@@ -155,7 +153,7 @@ class ChatVoice:
 
     # -- builds and SAL ----------------------------------------------------------------------------------------
 
-    def _build(self, event: str, build: Build, services: Sequence[Service]) -> tuple[Line, ...]:
+    def _build(self, event: str, build: Build, services: Sequence[Service], **more: Any) -> tuple[Line, ...]:
         rooms = dict.fromkeys(room for service in services for room in service.rooms)
         service = services[0]
         text = self._templates.get_template(f"{event}.j2").render(
@@ -167,8 +165,18 @@ class ChatVoice:
             change=build.change,
             owner=words.quiet(build.owner),
             waited=(self._now() - build.merged).total_seconds(),
+            since=self._since(more.get("since", {})),
+            mends=more.get("mends"),
         )
         return tuple(Line(*_place(room), words.fit(text)) for room in rooms)
+
+    def _since(self, counts: Mapping[str, int]) -> list[str]:
+        """`3 commits since staging`, `9 since production`; production counts from the one furthest behind."""
+        staging = [n for e, n in counts.items() if self._catalogue.environments[e].kind == "staging"]
+        production = [n for e, n in counts.items() if self._catalogue.environments[e].kind == "production"]
+        most = {name: max(found, default=0) for name, found in (("staging", staging), ("production", production))}
+        behind = [(n, name) for name, n in most.items() if n]
+        return [f"{words.count(n, 'commit') if not i else n} since {name}" for i, (n, name) in enumerate(behind)]
 
     def _sal(self, event: str, rollout: Rollout, step: Step, **facts: Any) -> str:
         suffix = self._service(rollout).suffix

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,29 +42,16 @@ async def apply(run: Run, step: Step) -> Mapping[str, Any]:
     job = job_name(run.rollout, step)
     seconds = await _deadline(run, step.environment)
     begun = step.started or world.clock.now()
-    status = await run.patiently("the deploy host", lambda: world.runner.status(job), world.limits.sync)
+    status = await _found(run, step, job)
     if status.state is JobState.ABSENT:
         await _prove_not_started(run, step, status, pinned)
+        run.check_stop()
         lines = () if step.state is StepState.INTENDED else world.voice.lines("sal_start", run.rollout, step=step)
-        step = await run.intend(
-            step, lines, host=status.host, job=job, pinned=pinned, hashes=await _templates(run, step)
-        )
+        script = _script(run, step, mine, pinned)
+        digest = hashlib.sha256(script.encode()).hexdigest()
+        hashes = await _templates(run, step)
+        step = await run.intend(step, lines, host=status.host, job=job, script=digest, pinned=pinned, hashes=hashes)
         begun = step.started or begun
-        script = world.host.apply_script(
-            run.service.name,
-            step.environment,
-            tuple(pinned),
-            {
-                "diff": mine["digest"],
-                **{f"diff.{n}": digest for n, digest in mine["parts"].items() if n in pinned},
-                **{f"revision.{n}": str(r) for n, r in pinned.items()},
-            },
-            {
-                "export": mine["job"],
-                "id": run.rollout.id,
-                "note": f"quarterdeck #{run.rollout.number} ({run.rollout.shell})",
-            },
-        )
         try:
             status = await world.runner.start(job, script)
         except TemporaryError as error:
@@ -76,6 +64,41 @@ async def apply(run: Run, step: Step) -> Mapping[str, Any]:
         await asyncio.gather(watching, return_exceptions=True)
     took = (world.clock.now() - begun).total_seconds()
     return {**await _verdict(run, step, job, status, pinned), "seconds": took}
+
+
+async def _found(run: Run, step: Step, job: str) -> JobStatus:
+    """What the host knows of the job before anything is done. An apply that may run is found first, stopped then.
+
+    Raises:
+        LostError: it was asked for before, and nobody can say what came of it.
+    """
+    asked, host = step.state is StepState.INTENDED, run.world.runner
+    try:
+        status = await run.patiently(
+            "the deploy host", lambda: host.status(job), run.world.limits.sync, heed_stop=not asked
+        )
+    except PermanentError as error:
+        if asked:
+            raise LostError(f"the apply was asked for and may run: {error}", step.started) from error
+        raise
+    known = step.intent.get("script", "")
+    if known and status.digest and status.digest != known:
+        raise LostError(f"the deploy host has a job {job} with another command than ours", step.started)
+    return status
+
+
+def _script(run: Run, step: Step, mine: Mapping[str, Any], pinned: Mapping[str, int]) -> str:
+    """The job: what must be found before anything is applied, and who we are for whoever meets our lock."""
+    parts = {f"diff.{name}": digest for name, digest in mine["parts"].items() if name in pinned}
+    revisions = {f"revision.{name}": str(revision) for name, revision in pinned.items()}
+    note = f"quarterdeck #{run.rollout.number} ({run.rollout.shell})"
+    return run.world.host.apply_script(
+        run.service.name,
+        step.environment,
+        tuple(pinned),
+        {"diff": mine["digest"], **parts, **revisions},
+        {"export": mine["job"], "id": run.rollout.id, "note": note},
+    )
 
 
 async def _templates(run: Run, step: Step) -> list[str]:
@@ -101,7 +124,9 @@ async def _prove_not_started(run: Run, step: Step, status: JobStatus, pinned: Ma
 async def _look_again(run: Run, job: str, error: TemporaryError) -> JobStatus:
     """The connection broke while starting: the job's name tells whether it began."""
     try:
-        status = await run.patiently("the deploy host", lambda: run.world.runner.status(job), run.world.limits.sync)
+        status = await run.patiently(
+            "the deploy host", lambda: run.world.runner.status(job), run.world.limits.sync, heed_stop=False
+        )
     except PermanentError as away:
         raise LostError(f"the deploy host went away while the apply was starting: {away}") from error
     if status.state is JobState.ABSENT:
@@ -129,6 +154,8 @@ async def _until_ended(run: Run, job: str, log: str, seconds: float) -> JobStatu
         return following.result()
     except TemporaryError as error:
         raise LostError(f"the deploy host went away while it applied: {error}") from error
+    except PermanentError as error:
+        raise LostError(f"the apply could not be followed to its end: {error}") from error
     finally:
         for task in (following, flag):
             task.cancel()

@@ -28,10 +28,9 @@ async def diff(run: Run, step: Step) -> Mapping[str, Any]:
     step = await run.intend(step, commit=commit)
     found = await asyncio.gather(*(_one(run, step, env, commit) for env in run.rollout.environments))
     result = {"commit": commit, "environments": dict(zip(run.rollout.environments, found, strict=True))}
-    steps = tuple(s for s in run.rollout.steps if s.name not in (StepName.APPLY, StepName.CHECK))
     lines = run.world.voice.lines("diff", run.rollout, found=result["environments"])
-    await run.done(step, result, lines)
-    await run.save(replace(run.rollout, steps=steps + layout(run.rollout, result), version=run.rollout.version + 1))
+    # in one move: a diff that is done without the steps it calls for would look like a rollout with nothing to do
+    await run.done(step, result, lines, follow=layout(run.rollout, result))
     return result
 
 

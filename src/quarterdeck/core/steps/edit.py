@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from .. import values
-from ..model import Draft, short_tag
+from ..model import ChangeStatus, Draft, short_tag
 from ..ports import Tree
 from ..rollout import Kind, Rollout, Step, StepState, change_id
 from .run import Run
@@ -21,6 +22,7 @@ async def edit(run: Run, step: Step) -> Mapping[str, Any]:
     """
     world, charts = run.world, run.world.catalogue.charts
     if step.state is StepState.TODO:
+        await _clear_earlier(run, step)
         base = await run.patiently("Gerrit", world.charts.tip, world.limits.gate)
     else:
         base = step.intent["base"]
@@ -37,7 +39,7 @@ async def edit(run: Run, step: Step) -> Mapping[str, Any]:
         branch=charts.branch,
         change_id=identity,
         base=base,
-        message=message(run.rollout, identity, run.service.suffix, step.intent.get("commits", ())),
+        message=world.redactor.text(message(run.rollout, identity, run.service.suffix, step.intent.get("commits", ()))),
         files=plan.files,
         topic=f"quarterdeck-{run.rollout.id}",
         author=(person.name, person.email) if person and person.email else None,
@@ -50,8 +52,23 @@ async def edit(run: Run, step: Step) -> Mapping[str, Any]:
         "base": base,
         "effect": effect,
         "files": sorted(plan.files),
+        "write_set": [list(scalar) for scalar in plan.write_set],
         "blobs": {path: blob for path, (_, blob, _) in change.files.items()},
     }
+
+
+async def _clear_earlier(run: Run, step: Step) -> None:
+    """Take back open changes of earlier attempts: with our vote on them a gate would still merge them."""
+    charts, review = run.world.catalogue.charts, run.world.review
+    for attempt in range(1, step.attempt):
+        identity = change_id(run.rollout.id, replace(step, attempt=attempt))
+
+        async def clear(identity: str = identity) -> None:
+            change = await review.find(charts.project, charts.branch, identity)
+            if change is not None and change.status is ChangeStatus.NEW:
+                await review.abandon(change, f"Computed again in attempt {step.attempt}")
+
+        await run.patiently("Gerrit", clear, run.world.limits.gate)
 
 
 def plan_edit(run: Run, tree: Tree) -> values.EditPlan:

@@ -14,6 +14,9 @@ from ..model import EnvironmentKind
 from ..rollout import Move, Rollout, State, Step, StepName, StepState
 from .run import Run
 
+#: stage of a gate that stands before EDIT: nothing is written until somebody says yes
+BEFORE = "before"
+
 
 class Paused(Exception):
     """A question is open."""
@@ -23,16 +26,18 @@ async def gate(run: Run, step: Step) -> Mapping[str, Any]:
     """Pass, or open the question and raise Paused. An answered question passes with who answered."""
     if step.intent.get("answered"):
         return {"asked": True, "by": step.intent["answered"]}
-    found = run.rollout.result(StepName.DIFF)["environments"]
-    digest = plan_digest(run.rollout)
-    kinds = [run.world.catalogue.environments[e].kind for e in run.rollout.environments]
-    asked = policy.ask(
-        kind=run.rollout.kind,
-        environments=[run.world.catalogue.environments[e] for e in run.rollout.environments],
-        found=found,
-        first=await is_beginner(run),
-        digest=digest,
-    )
+    environments = [run.world.catalogue.environments[e] for e in run.rollout.environments]
+    kinds = [e.kind for e in environments]
+    if step.stage == BEFORE:
+        found: Mapping[str, Any] = {}
+        digest = hashlib.sha256(f"{run.rollout.id} {run.rollout.facts['ask_first']}".encode()).hexdigest()
+        code = policy.code(digest, policy.where(environments))
+        asked: policy.Ask | None = policy.Ask(code, 0, str(run.rollout.facts["ask_first"]))
+    else:
+        found = run.rollout.result(StepName.DIFF)["environments"]
+        digest = plan_digest(run.rollout)
+        first = await is_beginner(run)
+        asked = policy.ask(kind=run.rollout.kind, environments=environments, found=found, first=first, digest=digest)
     if asked is None:
         return {"asked": False}
     limits = run.world.limits

@@ -33,7 +33,7 @@ async def merge(run: Run, step: Step) -> Mapping[str, Any]:
         change = await _vote(run, change, edited)
         begun = step.started or run.world.clock.now()
         while change.status is ChangeStatus.NEW:
-            _refuse_if_hopeless(change, edited)
+            await _refuse(run, change, edited)
             if charts.merge is MergeMode.SUBMIT and change.submittable:
                 ready = change
                 change = await run.patiently("Gerrit", lambda c=ready: run.world.review.submit(c), limits.gate)  # type: ignore[misc]
@@ -60,13 +60,37 @@ async def merge(run: Run, step: Step) -> Mapping[str, Any]:
 
 async def _vote(run: Run, change: Change, edited: Mapping[str, Any]) -> Change:
     """Vote once, after proving that nothing else rides along."""
-    _refuse_if_hopeless(change, edited)
+    await _refuse(run, change, edited)
     review = run.world.review
     others = await run.patiently("Gerrit", lambda: review.submitted_together(change), run.world.limits.gate)
     if others:
         raise PermanentError(f"change {change.number} would take along {', '.join(map(str, others))}")
     words = f"Requested by {run.rollout.shell} ({run.rollout.account}), rollout #{run.rollout.number}"
     return await run.patiently("Gerrit", lambda: review.approve(change, words), run.world.limits.gate)
+
+
+async def _refuse(run: Run, change: Change, edited: Mapping[str, Any]) -> None:
+    """Like `_refuse_if_hopeless`; CI also says no where the branch moved under the patch, which is a conflict."""
+    try:
+        _refuse_if_hopeless(change, edited)
+    except PermanentError as error:
+        if isinstance(error, ConflictError) or not await _overtaken(run, edited):
+            raise
+        raise ConflictError(f"somebody changed {', '.join(edited['files'])} first") from error
+
+
+async def _overtaken(run: Run, edited: Mapping[str, Any]) -> bool:
+    """Whether the branch has other contents in our files than the commit that the edit was computed from."""
+    charts, name = run.world.charts, run.service.name
+
+    async def contents(commit: str) -> list[bytes | None]:
+        tree = await charts.tree(commit, name)
+        return [tree.files.get(path) for path in edited["files"]]
+
+    async def compare() -> bool:
+        return await contents(await charts.tip()) != await contents(edited["base"])
+
+    return await run.patiently("Gerrit", compare, run.world.limits.gate)
 
 
 def _refuse_if_hopeless(change: Change, edited: Mapping[str, Any]) -> None:

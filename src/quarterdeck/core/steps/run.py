@@ -73,13 +73,14 @@ class Run:
         await self.move(Move.STEP, lines, write_set, steps=self.rollout.with_step(begun).steps)
         return begun
 
-    async def done(self, step: Step, result: Mapping[str, Any], lines: Sequence[Line] = (), **changes: Any) -> None:
-        """Save what came of a step."""
+    async def done(
+        self, step: Step, result: Mapping[str, Any], lines: Sequence[Line] = (), follow: Sequence[Step] = ()
+    ) -> None:
+        """Save what came of a step, and in the same move the steps that follow from it."""
         now = self.world.clock.now()
         begun = self.rollout.step(step.name, step.environment, step.stage) or step
         ended = replace(begun, state=StepState.DONE, result=result, started=begun.started or now, ended=now)
-        changes = {"steps": self.rollout.with_step(ended).steps, **changes}
-        await self.move(Move.STEP, lines, **changes)
+        await self.move(Move.STEP, lines, steps=(*self.rollout.with_step(ended).steps, *follow))
 
     async def say(self, event: str, **facts: Any) -> None:
         """Speak without a move (a warning, a sign of life)."""
@@ -102,8 +103,11 @@ class Run:
             await asyncio.gather(sleeping, flag, return_exceptions=True)
         self.check_stop()
 
-    async def patiently(self, what: str, act: Callable[[], Awaitable[T]], seconds: float) -> T:
+    async def patiently(self, what: str, act: Callable[[], Awaitable[T]], seconds: float, heed_stop: bool = True) -> T:
         """Do *act*, again and again while the other side is late, until *seconds* have passed.
+
+        Args:
+            heed_stop: False where a stop must wait for the answer.
 
         Raises:
             PermanentError: the other side stayed away; says for how long and what it said last.
@@ -111,14 +115,16 @@ class Run:
         """
         begun = self.world.clock.now()
         while True:
-            self.check_stop()
+            if heed_stop:
+                self.check_stop()
             try:
                 return await act()
             except TemporaryError as error:
                 waited = (self.world.clock.now() - begun).total_seconds()
                 if waited >= seconds:
                     raise PermanentError(f"{what}: no use after {waited:.0f} s: {error}") from error
-                await self.pause(min(error.retry_after, max(seconds - waited, 0.05)))
+                wait = min(error.retry_after, max(seconds - waited, 0.05))
+                await (self.pause(wait) if heed_stop else self.world.clock.sleep(wait))
 
     async def job(self, job: str, script: str, log: str, seconds: float) -> JobStatus:
         """Run a host job that only reads: start (or find) it, keep its log, wait for its end.
