@@ -310,8 +310,8 @@ class QuarterdeckBackend(core.ErrBot):
 
     def serve_forever(self) -> None:
         """Run until SIGTERM or SIGINT, then end in order. Without a network the bot stays, and waits for it."""
-        for name in ("errbot.core", "errbot.plugins.ACLs"):
-            logging.getLogger(name).setLevel(logging.WARNING)  # they log what people type, in clear
+        for name in ("errbot.core", "errbot.plugins.ACLs", "asyncssh"):
+            logging.getLogger(name).setLevel(logging.WARNING)  # they log what people type, in clear; it, every channel
         if threading.current_thread() is threading.main_thread():
             self._listen_to_signals()
         self.connect_callback()

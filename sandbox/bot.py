@@ -68,9 +68,9 @@ class Bot:
             with IrcClient(irc["host"], irc["port"], _WATCHER) as watcher:
                 while not (botconfig.NICK in watcher.names(ROOM) and _answers(self.web)):
                     if self.process.poll() is not None:
-                        raise SandboxError(f"The bot ended with status {self.process.returncode}:\n{self._tail()}")
+                        raise SandboxError(f"The bot ended with status {self.process.returncode}:\n{self.tail()}")
                     if time.monotonic() > deadline:
-                        raise SandboxError(f"The bot was not ready within {seconds:.0f} s:\n{self._tail()}")
+                        raise SandboxError(f"The bot was not ready within {seconds:.0f} s:\n{self.tail()}")
                     time.sleep(0.05)
         except IrcError as error:
             raise SandboxError(f"The chat cannot be seen: {error}") from error
@@ -97,7 +97,8 @@ class Bot:
                 endpoints.update_endpoints(self.name, key, None)
         return status
 
-    def _tail(self) -> str:
+    def tail(self) -> str:
+        """The last lines of its log, marked as such."""
         lines = self.log.read_text(errors="replace").splitlines()[-25:]
         return "\n".join(f"  | {line[:300]}" for line in lines) or "  | (it printed nothing)"
 
@@ -111,10 +112,10 @@ def how_to_join(found: Mapping[str, Any]) -> str:
         f"Join {' and '.join(irc['channels'])} with any IRC client:\n"
         f"  TLS    {irc['host']} port {irc['tls_port']}, authority to trust: {irc['ca']}\n"
         f"  plain  {irc['host']} port {irc['port']}\n"
-        f"  log in with SASL PLAIN, account and password: {accounts}\n"
+        f"  log in with SASL PLAIN or /msg NickServ IDENTIFY, account and password: {accounts}\n"
         f"  ({who})\n"
-        f"  e.g.   irssi -n alice, then:  /connect -tls -tls_cafile {irc['ca']} -sasl_mechanism PLAIN"
-        f" -sasl_username alice -sasl_password {irc['accounts']['alice']} {irc['host']} {irc['tls_port']}"
+        f"  e.g.   irssi -c {irc['host']} -p {irc['port']} -n alice, and in it:"
+        f"  /msg NickServ IDENTIFY {irc['accounts']['alice']}  and  /join {irc['channels'][0]}"
     )
 
 

@@ -95,6 +95,8 @@ def block(found: Mapping[str, Any], data: Path, password: Path, web_port: int) -
                 "account": NICK,
                 "password": {"file": str(password)},
                 "rooms": ["#deploy"],
+                "burst": 200,  # the server lets the bot
+                "rate": 100,
             }
         },
         "sal": {"host": sal["host"], "port": sal["port"]},

@@ -59,7 +59,7 @@ def sandbox(name: str, screen: Screen) -> Iterator[tuple[dict[str, Any], float]]
     begun = time.monotonic()
     environment = {key: value for key, value in os.environ.items() if key != "KEEP"} | {"SANDBOX": name}
     process = subprocess.Popen(
-        [sys.executable, "-m", "sandbox"],
+        ["setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-m", "sandbox"],
         cwd=HERE.parent,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -123,7 +123,11 @@ class Demo:
             with running_bot(self._name, found) as (bot, ready):
                 self._report.measure("bot in its channel, pages answer", ready, "s", 5)
                 self._screen.quiet(f"  The bot is in {bots.ROOM} after {ready:.1f} s; its pages: {bot.web}/")
-                self._play(endpoints.read(self._name) or found, bot)
+                try:
+                    self._play(endpoints.read(self._name) or found, bot)
+                except (SandboxError, IrcError):
+                    self._screen.quiet(f"The end of the bot's log:\n{bot.tail()}")
+                    raise
                 status = self._tell()
                 if os.environ.get("KEEP"):
                     self._screen.heading("Everything stays until Ctrl-C.")
@@ -204,6 +208,8 @@ To try it yourself:
 
 
 def _on_signal(_number: int, _frame: FrameType | None) -> None:
+    for number in _SIGNALS:  # once is enough; what follows is the orderly end
+        signal.signal(number, signal.SIG_IGN)
     raise _Told
 
 

@@ -152,7 +152,7 @@ class Checks:
             return f"it says {data['state']}"
         with urlopen(f"{self._found['web']['http']}/{data['number']}", timeout=10) as reply:
             text = reply.read().decode()
-        return "" if state in text or str(data["number"]) in text else "the page does not show it"
+        return "" if f"#{data['number']} " in text and SERVICE in text else f"the page does not show it: {text[:200]!r}"
 
     def rollout(self, name: str) -> dict[str, Any]:
         """What the page says of a played rollout, as data."""

@@ -83,8 +83,8 @@ class Deploy(BotPlugin):
         """Print a rollout's pods."""
         yield from self._ask("pods", msg, args)
 
-    @botcmd(historize=False)
-    def log(self, msg: Message, args: object) -> Iterator[str]:
+    @botcmd(name="log", historize=False)
+    def print_log(self, msg: Message, args: object) -> Iterator[str]:  # BotPlugin.log is its logger
         """Print the end of helmfile's log."""
         yield from self._ask("log", msg, args)
 

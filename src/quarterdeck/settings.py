@@ -204,7 +204,11 @@ class Irc(Part):
     rooms: tuple[Text, ...] = ()
     """Home channels: commands are taken and announcements made there."""
     ops_rooms: tuple[Text, ...] = ()
-    """Channels that get log lines and nothing else; empty, because a SAL relay mostly serves them."""
+    """Channels for log lines and nothing else; not used yet, because a SAL relay mostly serves them."""
+    burst: Annotated[int, Field(ge=1, le=1000)] = 8
+    """How many lines may go out at once; 8, because servers end connections that send about 10."""
+    rate: Annotated[float, Field(gt=0, le=1000)] = 1
+    """How many lines a second after that; 1, as servers allow; more where the bot is exempt from flood limits."""
 
 
 class Sal(Part):
@@ -270,7 +274,7 @@ class Settings(Part):
     deadlines: Deadlines = Deadlines()
     """When waiting ends."""
     ask_first_rollouts: int = Field(default=3, ge=0)
-    """How many rollouts of a service ask even when only the image changes; 3, until people trust the bot."""
+    """How many of a person's rollouts must have succeeded before an image alone is not asked; 3, until he knows the bot."""
     build_deadline_s: Seconds = 1500
     """How long a merged change may go without an image before it is said; 25 min, twice a slow build."""
     redact_patterns: tuple[Annotated[str, AfterValidator(_pattern)], ...] = ()

@@ -360,6 +360,8 @@ def irc(
         account=n.account,
         password=n.password.get_secret_value(),
         rooms=n.rooms if rooms is None else rooms,
+        burst=n.burst,
+        rate=n.rate,
         on_heard=on_heard,
         on_state=on_state,
     )

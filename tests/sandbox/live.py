@@ -142,6 +142,12 @@ class Live:
         pattern = rf"(?:^|: )#{order.number} .*{_VERDICT}"
         return self.line(pattern, order.heard if after is None else after, seconds).text
 
+    def succeeds(self, order: Order, after: int | None = None, seconds: float = 120) -> str:
+        """The line that ends a rollout, which must be a success."""
+        verdict = self.verdict(order, after, seconds)
+        assert " OK " in verdict, verdict
+        return verdict
+
     def lines_of(self, order: Order) -> list[str]:
         """What the bot said of a rollout in the room."""
         named = re.compile(rf"(?:^|: )#{order.number}\b")

@@ -77,8 +77,7 @@ def test_a_bot_killed_at_every_boundary_of_one_rollout_merges_once_and_applies_o
         live.start(boundary, ready=False)
         live.wait_dead()
     live.start()
-    verdict = live.verdict(order)
-    assert " OK " in verdict, verdict
+    live.succeeds(order)
     assert live.json(order.number)["state"] == "SUCCEEDED"
     assert_one_effect(live, order, "staging", tag, before)
     assert_nothing_lost(live, order, "patch goes to the gate", r"diff: .*image", r"staging OK in")
@@ -126,7 +125,7 @@ def test_a_question_and_its_answer_outlive_the_bot(live: Live) -> None:
     live.start("apply/eqiad:intended", ready=False)
     live.wait_dead()
     live.start()
-    assert " OK " in (verdict := live.verdict(order)), verdict
+    live.succeeds(order)
     for environment in ("codfw", "eqiad"):
         assert live.history(SERVICE, environment)[-1]["revision"] == before[environment] + 1
         assert live.runs(SERVICE, environment, tag)
@@ -154,7 +153,7 @@ def test_a_job_killed_on_the_deploy_host_is_unknown_and_retry_goes_on(live: Live
     _free_release(live)
     heard, _ = live.say(f"!retry {order.number}")
     live.line("looking again", heard)
-    assert " OK " in (verdict := live.verdict(order, heard)), verdict
+    live.succeeds(order, heard)
     assert live.runs(SERVICE, "staging", tag)
 
 
@@ -186,4 +185,4 @@ def _begun(live: Live, order: Order, name: str, environment: str) -> bool:
 
 def _host_job(live: Live, order: Order, name: str) -> list[Path]:
     jobs = live.root / "host" / "home" / "quarterdeck-jobs"
-    return [p for p in jobs.glob(f"r{order.number}-*-{name}-*/started")]
+    return list(jobs.glob(f"r{order.number}-*-{name}-*/started"))

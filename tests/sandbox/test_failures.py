@@ -71,8 +71,7 @@ def test_after_a_crash_a_rollback_makes_git_agree(live: Live) -> None:
     revision = live.history(SERVICE, "staging")[-1]["revision"]
     serving = next(iter(live.pods(SERVICE, "staging")))
     order = live.order(f"!rollback {SERVICE} staging")
-    verdict = live.verdict(order)
-    assert " OK " in verdict, verdict
+    live.succeeds(order)
     assert live.git_tag(SERVICE, "staging") == serving
     assert live.history(SERVICE, "staging")[-1]["revision"] == revision
     assert live.applied(order) == []
@@ -81,8 +80,7 @@ def test_after_a_crash_a_rollback_makes_git_agree(live: Live) -> None:
 def test_a_slow_image_is_waited_for(live: Live) -> None:
     """Slow is not bad: no warning, and the pods' verdict is OK."""
     order = live.order(f"!deploy {SERVICE} staging {live.push(SERVICE, 'slow')}")
-    verdict = live.verdict(order, seconds=120)
-    assert " OK " in verdict, verdict
+    live.succeeds(order)
     assert not [x for x in live.lines_of(order) if "looks bad" in x]
 
 
@@ -181,8 +179,7 @@ def test_sessions_cut_in_mid_apply_are_taken_up_again_and_nothing_is_applied_twi
     order = live.order(f"!deploy {SERVICE} staging {tag}")
     until("the apply", lambda: live.applied(order), 60)
     assert live.cut_ssh() > 0
-    verdict = live.verdict(order)
-    assert " OK " in verdict, verdict
+    live.succeeds(order)
     assert live.history(SERVICE, "staging")[-1]["revision"] == before + 1
     assert len(live.applied(order)) == 1
     assert live.runs(SERVICE, "staging", tag)
@@ -195,8 +192,7 @@ def test_a_deploy_host_that_hangs_in_mid_rollout_is_waited_for(live: Live) -> No
     with live.stopped(SSHD):
         live.cut_ssh()
         time.sleep(4)  # the outage itself
-    verdict = live.verdict(order, seconds=120)
-    assert " OK " in verdict, verdict
+    live.succeeds(order)
     assert len(live.applied(order)) == 1
 
 
@@ -235,7 +231,7 @@ def test_helmfile_that_fails_is_quoted(live: Live) -> None:
     assert "Nothing was applied" in verdict
     law_14(live, order, verdict)
     again, _ = live.say(f"!retry {order.number}")
-    assert " OK " in (verdict := live.verdict(order, again)), verdict
+    live.succeeds(order, again)
 
 
 def test_a_checkout_that_cannot_pull_is_named_with_the_file(live: Live) -> None:
@@ -253,7 +249,7 @@ def test_a_checkout_that_cannot_pull_is_named_with_the_file(live: Live) -> None:
     assert "Nothing was applied" in verdict
     law_14(live, order, verdict)
     again, _ = live.say(f"!retry {order.number}")
-    assert " OK " in (verdict := live.verdict(order, again)), verdict
+    live.succeeds(order, again)
 
 
 def run_git(live: Live, *words: str) -> None:
@@ -289,7 +285,7 @@ def test_a_deploy_host_without_room_is_said_and_nothing_is_applied(live: Live) -
     assert "Nothing was applied" in verdict
     law_14(live, order, verdict)
     again, _ = live.say(f"!retry {order.number}")
-    assert " OK " in (verdict := live.verdict(order, again)), verdict
+    live.succeeds(order, again)
 
 
 # people
@@ -354,8 +350,7 @@ def test_the_first_line_comes_within_three_times_a_second(live: Live) -> None:
     """Asserted at three times the figure of one second."""
     order = live.order(f"!deploy {SERVICE} staging {live.push(SERVICE)}")
     print(f"first line after {order.waited:.2f} s")
-    verdict = live.verdict(order)
-    assert " OK " in verdict, verdict
+    live.succeeds(order)
     assert order.waited < 3.0
     print(*(f"{s['name']} {s['environment']} {s['started']} {s['ended']}" for s in live.json(order.number)["steps"]))
 

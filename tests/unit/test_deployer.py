@@ -9,7 +9,7 @@ import pytest
 
 from quarterdeck.core.errors import ConflictError, PermanentError, TemporaryError
 from quarterdeck.core.model import ChangeStatus, MergeMode
-from quarterdeck.core.rollout import State, StepName, StepState
+from quarterdeck.core.rollout import State, StepName
 from quarterdeck.testing.review import Gate
 from tests.unit.world import CHARTS, NEW, NEWER, OLD, VALUES, Deck, Fate, values
 
@@ -24,7 +24,7 @@ async def test_a_plain_staging_deploy_runs_to_its_end(deck: Deck) -> None:
 
 
 async def test_production_goes_by_data_centre_the_primary_last(deck: Deck) -> None:
-    """codfw is applied and checked before eqiad is touched, after one question for both."""
+    """Codfw is applied and checked before eqiad is touched, after one question for both."""
     await deck.deploy()
     assert (await deck.deploy("citoid production")).state is State.WAITING
     assert (await deck.confirm(2, "bob")).state is State.SUCCEEDED
@@ -124,7 +124,7 @@ async def test_a_job_that_ended_meanwhile_is_read(deck: Deck) -> None:
 
 
 async def test_a_job_without_an_exit_status_is_unknown(deck: Deck) -> None:
-    """helmfile was killed: nobody can say what it did, so it is UNKNOWN, says what serves, and keeps its target."""
+    """Helmfile was killed: nobody can say what it did, so it is UNKNOWN, says what serves, and keeps its target."""
     await hanging(deck)
     await deck.runner.kill(deck.apply_jobs()[0].name)
     rollout = await deck.settle()
@@ -229,7 +229,7 @@ async def test_a_crashing_image_fails_and_says_what_serves(deck: Deck) -> None:
 
 
 async def test_helm_going_back_is_told_and_the_primary_not_touched(deck: Deck) -> None:
-    """codfw fails: eqiad is never touched, and both chat and SAL say so."""
+    """Codfw fails: eqiad is never touched, and both chat and SAL say so."""
     await deck.deploy()
     await deck.deploy("citoid production")
     deck.cluster.status = 1
@@ -387,7 +387,7 @@ async def test_a_stuck_checkout_is_named(deck: Deck) -> None:
     deck.cluster.stuck, deck.cluster.problem = True, "local change in proton"
     assert (await deck.deploy()).state is State.FAILED
     assert "git pull fails: local change in proton" in deck.last
-    assert deck.debts == {e: NEW for e in ("staging", "codfw", "eqiad")}
+    assert deck.debts == dict.fromkeys(("staging", "codfw", "eqiad"), NEW)
     deck.cluster.stuck = False
     await deck.say("retry 1")
     assert (await deck.settle()).state is State.SUCCEEDED

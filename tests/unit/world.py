@@ -391,6 +391,11 @@ def catalogue(merge: MergeMode = MergeMode.GATE) -> Catalogue:
     )
 
 
+#: one voice for all worlds, because its templates are compiled once; it looks at the newest world's clock
+_CLOCK = [Clock()]
+_VOICE = ChatVoice(TEMPLATES, catalogue(), PAGE, "deploy1003", lambda: _CLOCK[0].now())
+
+
 class Deck:
     """The fakes, the core on them, and handy ways to talk to it."""
 
@@ -420,7 +425,7 @@ class Deck:
         def port(found: Any) -> Any:
             return Mortal(found, self.fate) if mortal else found
 
-        voice = ChatVoice(TEMPLATES, self.catalogue, PAGE, "deploy1003", self.clock.now)
+        _CLOCK[0] = self.clock
         self.world = World(
             catalogue=self.catalogue,
             review=port(self.review),
@@ -430,7 +435,7 @@ class Deck:
             host=port(self.cluster),
             store=port(self.store),
             files=port(self.files),
-            voice=_Clean(voice, self.redactor),  # type: ignore[arg-type]
+            voice=_Clean(_VOICE, self.redactor),  # type: ignore[arg-type]
             clock=self.clock,
             redactor=self.redactor,
             limits=self.limits,

@@ -155,6 +155,8 @@ class HelmfileHost:
         status, out, err = await self._runner.query(command, self._timeout)
         if status == 4:
             raise TemporaryError(f"helm cannot read the releases of {what}: {_last(err)}")
+        if status == 3 and b"no releases found" in err:  # helmfile's word for an environment the service has not got
+            return b""
         if status != 0:
             raise PermanentError(f"helmfile cannot list {what}: {_last(err) or status}")
         return out

@@ -13,7 +13,7 @@ from .grammar import NOTHING
 from .model import Actor, Line, Service
 from .orders import Order, Orders, short, title
 from .ports import JobState
-from .rollout import Kind, Move, Rollout, State, Step, StepName, StepState, advance, job_name, retried
+from .rollout import HOLDING, Kind, Move, Rollout, State, Step, StepName, StepState, advance, job_name, retried
 from .steps.gate import BEFORE
 from .world import World
 
@@ -57,7 +57,7 @@ class Desk:
         for number in taken:
             await self._refuse_if_job_runs(number)
         if order.plan.already and all(order.situation.running(e) == order.tag for e in order.environments):
-            return f"{title(order)} runs {short(order)} already, and git says the same. Nothing to do."
+            return f"{title(order)}: pods and git have {short(order)} already. Nothing to do."
         return await self._accept(actor, order, Kind.ROLLBACK, taken)
 
     async def confirm(self, actor: Actor, text: str) -> str:
@@ -134,7 +134,7 @@ class Desk:
             note=f"retried by {actor.name}",
             facts={**rollout.facts, "by": actor.name},
         )
-        kept = _write_set(rollout, steps) if rollout.state is State.FAILED else None  # UNKNOWN holds it still
+        kept = _write_set(steps) if rollout.state is State.FAILED else None  # UNKNOWN holds it still
         try:
             saved = await self.world.store.save(rollout, again, (), write_set=kept)
         except StaleError:
@@ -205,7 +205,8 @@ class Desk:
             },
         )
         try:
-            accepted = await self.world.store.accept(
+            await self._refuse_if_edited(order, takeover)
+        accepted = await self.world.store.accept(
                 rollout, takeover, lambda numbered: self.world.voice.lines("accepted", numbered, plan=order.plan)
             )
         except StaleError as error:
@@ -223,6 +224,17 @@ class Desk:
         """Take back the change of a rollout that is over; what remains to be done by hand, if anything."""
         left = await self.deployer.take_back(rollout, why)
         return f"#{rollout.number}: {left}" if left else ""
+
+    async def _refuse_if_edited(self, order: Order, takeover: tuple[int, ...]) -> None:
+        """Another rollout under way has its hands on the same file: say so now, not after a number was given."""
+        for rollout in await self.world.store.find(HOLDING, service=order.service.name, limit=50):
+            shared = set(order.plan.files) & set(rollout.facts.get("files", ()))
+            if shared and rollout.number not in takeover:
+                raise BusyError(
+                    f"{', '.join(sorted(shared))} is in the hands of #{rollout.number} ({rollout.actor}, {rollout.state}). "
+                    f"Wait for it, or !stop {rollout.number}. {NOTHING}",
+                    rollout.number,
+                )
 
     async def _commits(self, order: Order) -> int:
         """How many merged changes lie between what runs and what is asked for; 0 where the ledger cannot tell."""
@@ -316,7 +328,7 @@ class Desk:
         return f" at {step.name}"
 
 
-def _write_set(rollout: Rollout, steps: Sequence[Step]) -> tuple[tuple[str, str], ...]:
+def _write_set(steps: Sequence[Step]) -> tuple[tuple[str, str], ...]:
     """The scalars a retry holds again: those its EDIT wrote, unless it begins with EDIT anew."""
     edited = next((s for s in steps if s.name is StepName.EDIT and s.state is StepState.DONE), None)
     return tuple((path, scalar) for path, scalar in edited.result.get("write_set", ())) if edited else ()

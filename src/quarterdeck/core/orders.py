@@ -10,7 +10,7 @@ from .errors import EditRefusedError, NotFoundError, RequestError, TemporaryErro
 from .grammar import NOTHING, Request
 from .model import Environment, Service, short_tag
 from .ports import BuildState, Tree
-from .rollout import Kind
+from .rollout import Kind, Rollout, StepName, StepState
 from .situation import Situation, survey
 from .world import World
 
@@ -63,6 +63,8 @@ class Orders:
             raise RequestError(f"Gerrit does not answer, so I cannot read the charts: {error}. {NOTHING}") from error
         known = self.environments(tree, service)
         environments = tuple(e.name for e in policy.resolve_environment(request.environment, known, service.name))
+        if kind is not Kind.APPLY:
+            _refuse_uneditable(tree, service, environments)
         names = tuple(e.name for e in known)
         situation = await survey(world, service, names, 10.0)
         missing = [situation.problems[e] for e in environments if e in situation.problems]
@@ -98,7 +100,7 @@ class Orders:
             tags = {situation.git.get(e, "") for e in environments}
             return tags.pop() if len(tags) == 1 else ""
         if kind is Kind.ROLLBACK and not request.tag:
-            return await self._ran_before(service, environments)
+            return await self._ran_before(service, environments, situation)
         try:
             if request.tag:
                 tag = builds.resolve(request.tag, await self.world.registry.tags(service.image), service.suffix)
@@ -141,14 +143,19 @@ class Orders:
             )
         return ready[0]
 
-    async def _ran_before(self, service: Service, environments: Sequence[str]) -> str:
-        """The tag our last rollout there replaced; one for all environments, or we ask which."""
+    async def _ran_before(self, service: Service, environments: Sequence[str], situation: Situation) -> str:
+        """The tag our last rollout there replaced; one for all environments, or we ask which.
+
+        Rollbacks do not count, or going back twice would go forward; neither does what never touched the place.
+        """
         found: dict[str, str] = {}
         for rollout in await self.world.store.find(service=service.name, limit=200):
             for environment in environments:
-                before = rollout.before.get(environment, "")
-                if environment not in found and before and before != rollout.tag:
-                    found[environment] = before
+                before, running = rollout.before.get(environment, ""), situation.running(environment)
+                stands = before == running == situation.git.get(environment, "")
+                if environment not in found and before not in ("", rollout.tag) and not stands:
+                    if rollout.kind is not Kind.ROLLBACK and touched(rollout, environment):
+                        found[environment] = before
         tags = set(found.values())
         if len(tags) == 1 and len(found) == len(environments):
             return tags.pop()
@@ -180,7 +187,27 @@ class Orders:
             if [t for t, (_, n) in tags.items() if n] != [order.tag] or tags[order.tag][0] != tags[order.tag][1]:
                 return ""
         up, n = order.situation.serving[order.environments[0]][order.tag]
-        return f"{title(order)} already runs {short(order)} ({up}/{n}). Nothing to do."
+        verb = "runs" if len(order.environments) == 1 else "run"
+        return f"{title(order)} already {verb} {short(order)} ({up}/{n}). Nothing to do."
+
+
+def _refuse_uneditable(tree: Tree, service: Service, environments: Sequence[str]) -> None:
+    """Files that allow no edit are named before the registry is asked about tags that could not be written."""
+    try:
+        values.plan(tree, service.name, environments, "any")
+    except EditRefusedError as error:
+        raise RequestError(f"{error}. {NOTHING}") from error
+
+
+def touched(rollout: Rollout, environment: str) -> bool:
+    """Whether a rollout changed git, or began an apply, for an environment of its own."""
+    merged = rollout.step(StepName.MERGE)
+    wrote = merged is not None and merged.state is StepState.DONE and not merged.result.get("already")
+    begun = (
+        s.name is StepName.APPLY and s.environment == environment and s.state is not StepState.TODO
+        for s in rollout.steps
+    )
+    return wrote or any(begun)
 
 
 def takes_away(plan: values.EditPlan, targets: Sequence[str], situation: Situation, suffix: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from . import grammar
 from .answers import HELP, Answers
 from .desk import Desk
-from .errors import QuarterdeckError
+from .errors import QuarterdeckError, RequestError
 from .grammar import LATER_VERBS, NOTHING
 from .model import Actor
 from .preview import Preview
@@ -61,8 +61,10 @@ class Reception:
                 said = await self._say_one[verb](actor, text)
                 return [self._to(actor, said)] if said else []
             return await self._say_many[verb](actor, text)
-        except QuarterdeckError as error:
+        except RequestError as error:
             return [self._to(actor, str(error))]
+        except QuarterdeckError as error:
+            return [self._to(actor, f"{error}. {NOTHING}")]
         except Exception:
             number = secrets.token_hex(3)
             log.exception("internal error %s in !%s", number, verb)

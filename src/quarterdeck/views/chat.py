@@ -203,6 +203,10 @@ class ChatVoice:
     def _say(self, event: str, rollout: Rollout, facts: Mapping[str, Any]) -> str:
         suffix = self._service(rollout).suffix
         before = {short_tag(t, suffix) for t in rollout.before.values() if t and t != rollout.tag}
+        if not before:  # the pods have it; git is what moves
+            git = rollout.facts.get("git", {})
+            said = {git.get(e, "") for e in rollout.environments} - {"", rollout.tag}
+            before = {f"git {short_tag(t, suffix)}" for t in said}
         waited = (self._now() - rollout.created).total_seconds()
         ends = {"succeeded", "failed", "unknown", "stopped", "ask", "bad", "expired"}
         calls = event in {"ask", "bad", "failed", "unknown"} or (event in ends and waited > LONG)

@@ -26,7 +26,13 @@ async def diff(run: Run, step: Step) -> Mapping[str, Any]:
     """
     commit = str(run.rollout.result(StepName.SYNC)["commit"])
     step = await run.intend(step, commit=commit)
-    found = await asyncio.gather(*(_one(run, step, env, commit) for env in run.rollout.environments))
+    diffs = [asyncio.create_task(_one(run, step, env, commit)) for env in run.rollout.environments]
+    try:
+        found = await asyncio.gather(*diffs)
+    finally:  # one that failed leaves no other behind
+        for task in diffs:
+            task.cancel()
+        await asyncio.gather(*diffs, return_exceptions=True)
     result = {"commit": commit, "environments": dict(zip(run.rollout.environments, found, strict=True))}
     lines = run.world.voice.lines("diff", run.rollout, found=result["environments"])
     # in one move: a diff that is done without the steps it calls for would look like a rollout with nothing to do

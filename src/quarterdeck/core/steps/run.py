@@ -135,7 +135,18 @@ class Run:
 
         async def attempt() -> JobStatus:
             await self.world.runner.start(job, script)
-            return await self.follow(job, log)
+            following = asyncio.ensure_future(self.follow(job, log))
+            flag = asyncio.ensure_future(self.interrupted.wait())
+            try:
+                await asyncio.wait({following, flag}, return_when=asyncio.FIRST_COMPLETED)
+                if not following.done():
+                    await self.world.runner.stop(job)  # it only reads: its end need not be awaited
+                    raise StopRequested
+                return following.result()
+            finally:
+                for task in (following, flag):
+                    task.cancel()
+                await asyncio.gather(following, flag, return_exceptions=True)
 
         try:
             async with asyncio.timeout(seconds):
