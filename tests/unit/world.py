@@ -393,7 +393,7 @@ def catalogue(merge: MergeMode = MergeMode.GATE) -> Catalogue:
 
 #: one voice for all worlds, because its templates are compiled once; it looks at the newest world's clock
 _CLOCK = [Clock()]
-_VOICE = ChatVoice(TEMPLATES, catalogue(), PAGE, "deploy1003", lambda: _CLOCK[0].now())
+_VOICE = ChatVoice(TEMPLATES, catalogue(), PAGE, "deploy1003", lambda: _CLOCK[0].now())  # noqa: PLW0108
 
 
 class Deck:

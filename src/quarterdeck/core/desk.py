@@ -204,9 +204,9 @@ class Desk:
                 "commits": await self._commits(order),
             },
         )
+        await self._refuse_if_edited(order, takeover)
         try:
-            await self._refuse_if_edited(order, takeover)
-        accepted = await self.world.store.accept(
+            accepted = await self.world.store.accept(
                 rollout, takeover, lambda numbered: self.world.voice.lines("accepted", numbered, plan=order.plan)
             )
         except StaleError as error:

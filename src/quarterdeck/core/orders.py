@@ -153,9 +153,10 @@ class Orders:
             for environment in environments:
                 before, running = rollout.before.get(environment, ""), situation.running(environment)
                 stands = before == running == situation.git.get(environment, "")
-                if environment not in found and before not in ("", rollout.tag) and not stands:
-                    if rollout.kind is not Kind.ROLLBACK and touched(rollout, environment):
-                        found[environment] = before
+                if environment in found or before in ("", rollout.tag) or stands or rollout.kind is Kind.ROLLBACK:
+                    continue
+                if touched(rollout, environment):
+                    found[environment] = before
         tags = set(found.values())
         if len(tags) == 1 and len(found) == len(environments):
             return tags.pop()
