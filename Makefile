@@ -18,7 +18,7 @@ demo: $(VENV)/.ready  ## the main job on real servers, told as a story; ends by 
 	$(PY) -m sandbox.demo
 
 test: check  ## everything: check, then the whole suite against the real servers
-	$(PY) -m pytest tests/contract tests/bot tests/sandbox -m "sandbox or not sandbox"
+	$(PY) -m pytest tests -m sandbox
 
 check: $(VENV)/.ready  ## lint, types, house, unit, bot, contracts; under a minute
 	$(VENV)/bin/ruff check .
@@ -39,6 +39,7 @@ smoke: $(VENV)/.ready  ## one deployment by hand in the sandbox, without any bot
 bench: $(VENV)/.ready  ## the figures of the README
 	$(PY) -m bench
 
-clean:  ## stop nothing, remove what builds and runs left in this tree (the cache of tools stays)
+clean:  ## remove what builds and runs left here; running sandboxes of this tree are ended (the cache of tools stays)
+	-python3 -m sandbox clean
 	rm -rf $(VENV) build sandbox/run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

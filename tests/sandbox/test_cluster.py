@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sandbox import registry
-from tests.sandbox.conftest import RunningSandbox
+from tests.running import RunningSandbox
 
 pytestmark = pytest.mark.sandbox
 

@@ -13,7 +13,7 @@ from quarterdeck.core.grammar import LATER_VERBS
 from sandbox.bot import ROOM
 from sandbox.botconfig import NICK
 from sandbox.ircclient import IrcClient, Said
-from tests.sandbox.conftest import RunningSandbox
+from tests.running import RunningSandbox
 from tests.sandbox.live import Live, until
 
 pytestmark = pytest.mark.sandbox

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox.conftest import RunningSandbox
+from tests.running import RunningSandbox
 from tests.sandbox.live import Live, Order, until
 
 pytestmark = pytest.mark.sandbox

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import contents
-from tests.sandbox.conftest import RunningSandbox
+from tests.running import RunningSandbox
 from tests.sandbox.live import APISERVER, GERRIT, REGISTRY, SSHD, Live, Order, until
 
 pytestmark = pytest.mark.sandbox

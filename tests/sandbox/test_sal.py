@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox.conftest import RunningSandbox
+from tests.running import RunningSandbox
 
 pytestmark = pytest.mark.sandbox
 

@@ -13,7 +13,7 @@ import pytest
 from sandbox import endpoints
 from sandbox.smoke import Smoke
 from sandbox.world import place, unprivileged_user
-from tests.sandbox.conftest import CLONE, Launch, RunningSandbox, launch
+from tests.running import CLONE, Launch, RunningSandbox, launch
 
 pytestmark = pytest.mark.sandbox
 

@@ -1,6 +1,7 @@
 """Proves the demo's story on real servers: every effect where it is, the lines in their order, the figures at 3x."""
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,10 +10,11 @@ import pytest
 
 from sandbox import endpoints, story_figures
 from sandbox.bot import Bot
-from sandbox.ircclient import IrcClient, parse
+from sandbox.demo_screen import Screen
+from sandbox.ircclient import IrcClient, Said, parse
 from sandbox.story import Story
 from sandbox.story_checks import Check, Checks, problems
-from tests.sandbox.conftest import RunningSandbox
+from tests.running import RunningSandbox
 
 #: a busy machine may take so much longer than what is promised
 SLACK = 3
@@ -138,3 +140,11 @@ def test_spans_that_overlap_count_once() -> None:
     """What CI, host and cluster do at the same time is time that passed once."""
     assert story_figures.length([(0, 2), (1, 3), (5, 6), (5.2, 5.8)]) == 4
     assert story_figures.length([]) == 0
+
+
+def test_a_file_gets_no_colours(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the output is no terminal, lines come as they are; what servers say in private is left out."""
+    screen = Screen(sys.stdout, pace=0)
+    screen.heard(Said(0, 0.0, "#deploy", "quarterdeck", "", "alice: #1 citoid OK " + "x" * 200))
+    screen.heard(Said(1, 0.0, "irc.sandbox.test", "irc.sandbox.test", "", "welcome"))
+    assert capsys.readouterr().out == f"00:00:00 #deploy <quarterdeck> alice: #1 citoid OK {'x' * 200}\n"

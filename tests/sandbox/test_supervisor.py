@@ -16,7 +16,7 @@ import pytest
 from sandbox.supervisor import SandboxError, Stopped, Supervisor, World
 from sandbox.tools import Tools
 from sandbox.world import claimed, prepare
-from tests.sandbox.conftest import CLONE
+from tests.running import CLONE
 
 
 def small_world(root: Path) -> World:

@@ -57,12 +57,24 @@ async def test_law_3_targets_are_held_by_rows_until_it_is_over(deck: Deck) -> No
 
 
 async def test_law_3_a_scalar_is_written_by_one_rollout_at_a_time(deck: Deck) -> None:
-    """The file is shared: another environment's deploy fails at EDIT and names who holds the scalar."""
+    """The file is shared: another environment's deploy is refused at once, and names who has it in hands."""
     await hanging(deck)
-    other = await deck.deploy(f"citoid codfw {NEWER}", "bob")
-    assert other.state is State.FAILED
-    assert "main_app.version is held by #1 (alice, RUNNING)" in other.note
+    said = await deck.say(f"deploy citoid codfw {NEWER}", "bob")
+    assert "values.yaml is in the hands of #1 (alice, RUNNING)" in said
+    assert said.endswith("Nothing done")
     assert deck.git == NEW
+
+
+async def test_law_3_a_scalar_that_was_taken_in_between_fails_at_edit(deck: Deck) -> None:
+    """Between the look and the write somebody else got the scalar: the store's index decides."""
+    await deck.store.accept(rolled(id="other", service="zotero", number=0), (), lambda _: ())
+    other = deck.rollout(1)
+    going = advance(other, Move.CONFIRM, deck.clock.now())
+    await deck.store.save(other, going, (), [(VALUES, "main_app.version")])
+    late = await deck.deploy()
+    assert late.state is State.FAILED
+    assert "main_app.version is held by #1" in late.note
+    assert deck.git == OLD
 
 
 async def test_law_4_who_else_is_touched_is_named_and_owed(deck: Deck) -> None:

@@ -190,7 +190,7 @@ class Desk:
             home=f"{actor.network}/{actor.room or self._first_room(order.service)}",
             created=self.world.clock.now(),
             steps=(*first, *(Step(name) for name in names)),
-            reason=order.request.reason,
+            reason=self.world.redactor.text(order.request.reason),
             pending=pending,
             facts={
                 "nick": actor.nick,

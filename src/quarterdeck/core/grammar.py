@@ -13,6 +13,7 @@ from .errors import NotFoundError, NotYetError, RequestError
 LONGEST = 400
 NOTHING = "Nothing done"
 _IGNORED = frozenset({"to", "on"})
+_NAMES_ONLY = frozenset({"status", "versions"})
 _LATER = ("--pin", "--alone", "--over", "--emergency", "--unpin")
 LATER_VERBS = frozenset(
     [
@@ -88,7 +89,7 @@ def parse_target(verb: str, text: str, services: Iterable[str], environments: It
         else:
             rest.append(word)
     if not service:
-        raise _no_service(verb, rest, known)
+        raise _no_service(verb, said, rest, known)
     if rest and not environment:
         near = nearest(rest[0], places)
         if near or len(rest) > 1 or not looks_like_tag(rest[0]):
@@ -137,13 +138,17 @@ def parse_names(verb: str, text: str, services: Iterable[str]) -> tuple[str, ...
     for word in said:
         _refuse_later(word)
         if word not in known:
-            raise _no_service(verb, [word], known)
+            raise _no_service(verb, said, [word], known)
     return said
 
 
 def usage(verb: str, service: str = "", environment: str = "") -> str:
     """The exact command to type."""
-    return f"Say !{verb} {service or 'SERVICE'} {environment or 'ENV'}" + (" [TAG]" if verb != "apply" else "")
+    after = {"apply": "", "rollback": " [TAG]" if environment else " [ENV] [TAG]"}.get(verb, " [TAG]")
+    place = environment or ("" if verb == "rollback" else "ENV")
+    if verb in _NAMES_ONLY:
+        place = after = ""
+    return f"Say !{verb} {service or 'SERVICE'}{place and f' {place}'}{after}"
 
 
 def looks_like_tag(word: str) -> bool:
@@ -176,7 +181,7 @@ def _refuse_later(word: str) -> None:
         low.split("=")[0] in _LATER
         or low.startswith(("@", "#"))
         or "," in low
-        or "/" in low
+        or re.fullmatch(r"[a-z0-9-]+/[a-z0-9-]+", low)
         or low in ("canary", "beta")
     )
     if later:
@@ -185,19 +190,20 @@ def _refuse_later(word: str) -> None:
         raise RequestError(f"I know no option {clip(word)}. {NOTHING}")
 
 
-def _no_service(verb: str, rest: Sequence[str], known: Sequence[str]) -> RequestError:
+def _no_service(verb: str, said: Sequence[str], rest: Sequence[str], known: Sequence[str]) -> RequestError:
     if not rest:
         return RequestError(f"which service? {usage(verb)}. I know {', '.join(sorted(known))}. {NOTHING}")
     near = nearest(rest[0], known)
     if near:
-        return NotFoundError(f"no service {clip(rest[0])}. Did you mean {near}? {usage(verb, near)}. {NOTHING}")
+        meant = " ".join([f"!{verb}", *(near if word == rest[0] else word for word in said)])
+        return NotFoundError(f"no service {clip(rest[0])}. Did you mean: {clip(meant, 100)}. {NOTHING}")
     return NotFoundError(f"no service {clip(rest[0])}. I know {', '.join(sorted(known))}. {NOTHING}")
 
 
 def _no_environment(verb: str, service: str, rest: Sequence[str], places: dict[str, str], near: str) -> RequestError:
     others = sorted(set(places.values()) - {near})
     if near:
-        tail = " ".join([near, *rest[1:]])
+        tail = near if verb == "apply" else " ".join([near, *rest[1:]])
         return NotFoundError(
             f'no environment "{clip(rest[0])}" for {service}. Did you mean: !{verb} {service} {tail} '
             f"(also {', '.join(others)}). {NOTHING}"

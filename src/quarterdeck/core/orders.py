@@ -47,8 +47,9 @@ class Orders:
         if not request.environment and default:
             return replace(request, environment=default)
         if not request.environment:
+            which = f"{grammar.clip(request.tag)} is no environment." if request.tag else "which environment?"
             raise RequestError(
-                f"which environment? {grammar.usage(verb, request.service)}, ENV one of "
+                f"{which} {grammar.usage(verb, request.service)}, ENV one of "
                 f"{', '.join([*catalogue.environments, 'production'])}. {NOTHING}"
             )
         return request
@@ -77,6 +78,7 @@ class Orders:
                 plan = values.plan(tree, service.name, environments, tag)
         except EditRefusedError as error:
             raise RequestError(f"{error}. {NOTHING}") from error
+        plan = replace(plan, effect={e: plan.effect[e] for e in (*names, *plan.effect) if e in plan.effect})
         if kind is Kind.DEPLOY:
             await self._refuse_to_undo(service, plan, tag, situation)
         first = takes_away(plan, environments, situation, service.suffix) if kind is Kind.DEPLOY else ""

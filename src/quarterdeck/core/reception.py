@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from weakref import WeakValueDictionary
 
 from . import grammar
 from .answers import HELP, Answers
@@ -16,6 +19,9 @@ from .model import Actor
 from .preview import Preview
 
 log = logging.getLogger(__name__)
+_IN_TURN = frozenset({"deploy", "apply", "confirm", "retry", "rollback"})
+#: what follows `!log` where it is ours without our nick
+_LOG = re.compile(r"[#r]?[0-9]+(\s+[0-9]+)?")
 
 
 class Reception:
@@ -42,6 +48,7 @@ class Reception:
         }
         self._answers = answers
         self._desk = desk
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def answer(self, verb: str, actor: Actor, text: str, addressed: bool = False) -> list[str]:
         """The lines to say; none at all where the words are not for us.
@@ -53,25 +60,34 @@ class Reception:
         try:
             if not verb:
                 return self._unknown(actor, text, addressed)
-            if verb == "log" and actor.room and not addressed and not re.fullmatch(r"\s*[#r]?\d+(\s+\d+)?\s*", text):
+            if verb == "log" and actor.room and not addressed and not _LOG.fullmatch(text.strip()):
                 return []  # other bots' !log
             if verb == "deploy" and (alone := self._alone(text)):
                 return await self._options(actor, alone)
             if verb in self._say_one:
-                said = await self._say_one[verb](actor, text)
+                async with self._turn(verb, actor):
+                    said = await self._say_one[verb](actor, text)
                 return [self._to(actor, said)] if said else []
             return await self._say_many[verb](actor, text)
         except RequestError as error:
-            return [self._to(actor, str(error))]
+            return [self._to(actor, str(error), always=True)]
         except QuarterdeckError as error:
-            return [self._to(actor, f"{error}. {NOTHING}")]
+            return [self._to(actor, f"{error}. {NOTHING}", always=True)]
         except Exception:
             number = secrets.token_hex(3)
             log.exception("internal error %s in !%s", number, verb)
             return [self._to(actor, f"internal error {number}; nothing more was done by this command")]
 
-    def _to(self, actor: Actor, text: str) -> str:
-        return text if text.startswith(("#", f"{actor.nick}:")) or not actor.room else f"{actor.nick}: {text}"
+    def _turn(self, verb: str, actor: Actor) -> AbstractAsyncContextManager[object]:
+        """What one person orders is done in the order it was said; !stop and what only looks never wait."""
+        if verb not in _IN_TURN:
+            return nullcontext()
+        return self._turns.setdefault(f"{actor.network}:{actor.account or actor.nick}", asyncio.Lock())
+
+    def _to(self, actor: Actor, text: str, always: bool = False) -> str:
+        """The text for that person; in a room what is of a rollout (#42 …) is for all, unless *always* is set."""
+        named = text.startswith(f"{actor.nick}:") or (text.startswith("#") and not always)
+        return text if named or not actor.room else f"{actor.nick}: {text}"
 
     def _alone(self, text: str) -> str:
         """The service, if it is the only word."""

@@ -128,6 +128,7 @@ class ChatVoice:
             "rollback": f"!rollback {rollout.service} {where or 'production'}",
             "problems": [f"{name}: {text}" for name, text in situation.problems.items()],
             "stopped_by": rollout.stop,
+            "pending": self._pending(rollout, situation.debts),
         }
 
     _unknown = _failed
@@ -229,6 +230,11 @@ class ChatVoice:
             if len(f"{text} {url}".encode()) <= words.LINE_BYTES:
                 break
         return words.fit(text, url) if text.strip() else ""
+
+    def _pending(self, rollout: Rollout, debts: Sequence[Debt]) -> list[str]:
+        """What this rollout merged and nobody applied yet, in rollout order."""
+        owed = {d.environment for d in debts if d.number == rollout.number}
+        return [name for name in (*rollout.environments, *rollout.pending) if name in owed]
 
     def _service(self, rollout: Rollout) -> Service:
         return self._catalogue.services[rollout.service]

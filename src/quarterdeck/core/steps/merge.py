@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import ConflictError, PermanentError, StopRequested
+from ..errors import ConflictError, PermanentError, StopRequested, TemporaryError
 from ..model import Change, ChangeStatus, MergeMode, Vote
 from ..rollout import Step, StepName
 from .run import Run
@@ -112,13 +112,13 @@ def _newer(vote: Vote, ours: Any) -> bool:
 
 
 async def _withdraw(run: Run, change: Change) -> Change:
-    """Take the change back if it is still open; the gate may have been faster."""
-    review, project = run.world.review, run.world.catalogue.charts.project
-    latest = await review.get(project, change.number)
-    if latest.status is ChangeStatus.NEW:
-        try:
+    """Take the change back if it is still open; the gate may have been faster. Tried again at the rollout's end."""
+    review = run.world.review
+    try:
+        latest = await review.get(change.project, change.number)
+        if latest.status is ChangeStatus.NEW:
             await review.abandon(latest, f"Stopped by {run.rollout.stop or 'request'}, rollout #{run.rollout.number}")
-        except PermanentError:
-            pass  # the gate was faster; the next read says so
-        latest = await review.get(project, change.number)
+            latest = await review.get(change.project, change.number)
+    except (PermanentError, TemporaryError):
+        return change
     return latest

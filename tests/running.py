@@ -1,4 +1,4 @@
-"""Gives the tests one running sandbox for the whole session: the one that SANDBOX names, or one of their own."""
+"""A running sandbox as the tests see it, and how to start one beside the session's."""
 
 import os
 import signal
@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from sandbox import endpoints
 
@@ -81,15 +79,3 @@ def launch(name: str, log: Path) -> Iterator[Launch]:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         process.wait(60)
-
-
-@pytest.fixture(scope="session")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
-    """The sandbox of this session."""
-    name = os.environ.get("SANDBOX", "")
-    if name and (found := endpoints.read(name)):
-        yield RunningSandbox(name, found)
-        return
-    own = f"test-{os.getpid()}"
-    with launch(own, tmp_path_factory.mktemp("sandbox") / "sandbox.log") as started:
-        yield RunningSandbox(own, started.wait_up())
