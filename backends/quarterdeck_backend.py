@@ -184,14 +184,14 @@ class QuarterdeckBackend(core.ErrBot):
             rest = addressed[1].removeprefix(prefix)
         elif text.startswith(prefix) and (not heard.room or heard.room in transport.rooms):
             rest = text.removeprefix(prefix)
-        elif not heard.room and text and text.split()[0] in self.commands:
+        elif not heard.room and text and text.split()[0].lower() in self.commands:
             rest = text
         else:
             return None
         words = rest.split(maxsplit=1)
         if not words or words[0].startswith(prefix) or words[0].isdigit():
             return None
-        return prefix + rest.strip()
+        return prefix + words[0].lower() + rest.strip()[len(words[0]) :]  # phones begin lines with a capital
 
     def _message(self, heard: Heard, body: str) -> Message:
         extras = {"heard": heard}

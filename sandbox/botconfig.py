@@ -1,6 +1,7 @@
 """Write the bot's config.py for a running sandbox, out of what endpoints.json says."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from pprint import pformat
@@ -62,7 +63,7 @@ def block(found: Mapping[str, Any], data: Path, password: Path, web_port: int) -
     kubeconfigs = Path(found["sandbox"]["root"]) / "host" / "etc" / "kubernetes"
     return {
         "data_dir": str(data),
-        "catalogue": str(contents.CATALOGUE),
+        "catalogue": "services.yaml",
         "web": {"host": "127.0.0.1", "port": web_port},
         "gerrit": {
             "url": gerrit["http"].rstrip("/"),
@@ -125,7 +126,10 @@ def write(
     data = folder / "data"
     for path in (folder, data):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    password, config = folder / "irc.password", folder / "config.py"
+    password, config, catalogue = folder / "irc.password", folder / "config.py", folder / "services.yaml"
+    # who submits is set for the whole sandbox when it starts; the bot must be told the same
+    text = re.sub(r"(?m)^  merge: \w+$", f"  merge: {found['gerrit']['merge']}", contents.CATALOGUE.read_text())
+    _private(catalogue, text)
     _private(password, f"{found['irc']['accounts'][NICK]}\n")
     text = _TEMPLATE.format(
         backends=str(HERE.parent / "backends"),
@@ -135,7 +139,7 @@ def write(
     )
     _private(config, text)
     if owner is not None:
-        for path in (folder, data, password, config):
+        for path in (folder, data, password, config, catalogue):
             os.chown(path, *owner)
     return config
 

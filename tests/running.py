@@ -62,13 +62,13 @@ class Launch:
 
 
 @contextmanager
-def launch(name: str, log: Path) -> Iterator[Launch]:
-    """Start a sandbox; it is stopped at the end if it still runs."""
+def launch(name: str, log: Path, **environment: str) -> Iterator[Launch]:
+    """Start a sandbox with these variables besides; it is stopped at the end if it still runs."""
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "sandbox"],
             cwd=CLONE,
-            env=os.environ | {"SANDBOX": name},
+            env=os.environ | {"SANDBOX": name} | environment,
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,

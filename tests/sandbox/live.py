@@ -305,8 +305,9 @@ GERRIT, REGISTRY, SSHD, APISERVER = "java-runtime/bin/java", "docker-registry se
 
 
 def children(parent: int) -> list[int]:
-    """The processes that a process started."""
-    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+    """The processes that a process started, in any of its threads."""
+    listed = (place.read_text() for place in Path(f"/proc/{parent}/task").glob("*/children"))
+    return [int(pid) for text in listed for pid in text.split()]
 
 
 def _command(pid: int) -> str:

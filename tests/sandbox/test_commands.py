@@ -1,18 +1,15 @@
 """Every command with words that nobody should say: one clear line each, and nothing is done."""
 
-import json
 import re
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from urllib.request import Request, urlopen
+from collections.abc import Iterator
 
 import pytest
 
 from quarterdeck.core.answers import HELP
 from quarterdeck.core.grammar import LATER_VERBS
+from sandbox import contents
 from sandbox.bot import ROOM
 from sandbox.botconfig import NICK
-from sandbox.ircclient import IrcClient, Said
 from tests.running import RunningSandbox
 from tests.sandbox.live import Live, until
 
@@ -138,45 +135,245 @@ WRONG = {
     **dict.fromkeys(("deploy", "preview", "rollback", "apply"), ODD),
     **dict.fromkeys(("stop", "cancel", "abort", "retry", "diff", "pods"), NO_ID),
     "confirm": NO_CODE,
-    "status": NO_NAMES,
+    "status": (*NO_NAMES, "citoid cxserver"),
     "versions": ("", *NO_NAMES),
 }
 
 
+FOREIGN = (
+    "!bash",
+    "!log",
+    "!log foo bar",
+    "!log alice@deploy1003 helmfile START",
+    "!log \N{SUPERSCRIPT TWO}",
+    "!log ٤٢",
+    "!log 1 2 3",
+    "!log 1 x",
+    "!!",
+    "!1",
+    "!0",
+    "!\N{SUPERSCRIPT TWO}",
+    "!٣",
+    "!",
+    "! ",
+    "! 1",
+    "!?",
+    "!!deploy citoid staging",
+    "!karma alice++",
+    "!deploying citoid staging",
+    "!de ploy citoid staging",
+    "!\x02deploy citoid staging",
+    f"!{NOT_UTF8}",
+    f"!{LONG}",
+    f"{NOT_UTF8} !status",
+    "deploy citoid staging",
+    ".deploy citoid staging",
+    "?status",
+    "status",
+    f"hello {NICK}: status",
+    f"{NICK} status",
+    f"{NICK}:",
+    f"{NICK}: !",
+    "somebody: !status",
+    "say !status, please",
+)
+NEAR = {
+    "deply": "deploy",
+    "depoly": "deploy",
+    "deploys": "deploy",
+    "aply": "apply",
+    "previw": "preview",
+    "confrim": "confirm",
+    "stopp": "stop",
+    "rety": "retry",
+    "rolback": "rollback",
+    "statsu": "status",
+    "version": "versions",
+    "dif": "diff",
+    "pod": "pods",
+    "logs": "log",
+    "whoam": "whoami",
+    "hlep": "help",
+}
+
+
+def proper(answer: str, line: str) -> None:
+    """A line of ours: it fits, shows no innards, and names no verb or option but ours and the person's own."""
+    assert len(answer.encode()) <= 420, answer
+    assert not re.search(
+        r"Traceback|Exception|Error\b|[Ee]rrno|0x[0-9a-f]{6}|\bNone\b|internal error|redacted", answer
+    ), answer
+    for verb in re.findall(r"(?<![^\s(])!(\w+)", answer):
+        assert verb in VERBS or f"!{verb}" in line, answer
+    for option in re.findall(r"(?<![\w.-])--?[a-z]+", answer):
+        assert option in line, answer
+
+
 class Channel:
-    """Alice in the channel with the bot, and what was done meanwhile."""
+    """Alice in the channel with the bot."""
 
     def __init__(self, live: Live) -> None:
         self.live = live
 
     def ask(self, *lines: str, who: str = "alice", room: str = ROOM) -> list[str]:
-        """All that the bot says to these lines, said in a row; the answer to the last `!whoami` is left out."""
-        alice = self.live.people[who]
-        after = len(alice.lines) - 1
-        for line in lines:
-            alice.say(room, line)
-        return [x.text for x in self.until_whoami(alice, after, room)]
-
-    def until_whoami(self, person: IrcClient, after: int, room: str) -> list[Said]:
-        """What the bot has said by the time it answers this last question."""
-        heard = room.lower() if room != NICK else NICK
-        person.say(room, "!whoami")
-        last = person.wait_for(rf"^{person.nick}: account ", 30, nick=NICK, room=heard, after=after)
-        return [x for x in person.lines if after < x.number < last.number and (x.nick, x.room) == (NICK, heard)]
+        """All that the bot says to these lines, said in a row."""
+        person = self.live.people[who]
+        after = len(person.lines) - 1
+        for line in (*lines, f"{NICK}: !whoami the end"):
+            person.say(room, line)
+        heard = room.lower()
+        last = person.wait_for(rf"^{who}: account ", 30, nick=NICK, room=heard, after=after)
+        return [x.text for x in person.lines if after < x.number < last.number and (x.nick, x.room) == (NICK, heard)]
 
     def one_each(self, *lines: str) -> dict[str, str]:
         """The one line that answers each of these."""
-        said = {}
+        alice, said = self.live.alice, {}
         for line in lines:
-            alice = self.live.alice
             after = len(alice.lines) - 1
             alice.say(ROOM, line)
             said[line] = alice.wait_for(".", 20, nick=NICK, room=ROOM, after=after).text
-        assert self.ask() == [], "more than one line to one of them"
+        assert self.ask() == [], f"more than one line to {lines[-1]!r} or one before"
         return said
 
-    def rollouts(self) -> str:
-        """The list of all rollouts."""
+    def done(self) -> tuple[str, str]:
+        """What would change if anything was done: the list of rollouts, and the tip of the charts."""
         assert self.live.bot is not None
-        page = urlopen(Request(self.live.bot.web), timeout=10).read().decode()
-        return str(page.partition("\n")[2])
+        page = self.live.page("/").partition("\n")[2]
+        tip = self.live.gerrit.get(f"projects/{contents.CHARTS_PROJECT.replace('/', '%2F')}/branches/master")
+        return page, str(tip["revision"])
+
+
+@pytest.fixture(scope="module")
+def live(sandbox: RunningSandbox) -> Iterator[Live]:
+    """People and a bot."""
+    made = Live(sandbox.name, sandbox.found)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def channel(live: Live) -> Iterator[Channel]:
+    """The channel; whatever was said there, nothing was done."""
+    made = Channel(live)
+    before = made.done()
+    yield made
+    assert made.done() == before
+
+
+@pytest.mark.parametrize("verb", WRONG)
+def test_wrong_words_get_one_clear_line(channel: Channel, verb: str) -> None:
+    """Wrong, missing, too many, too long, no UTF-8, control characters, later forms: one line that says "Nothing done"."""
+    for line, answer in channel.one_each(*(f"!{verb} {words}".strip() for words in WRONG[verb])).items():
+        proper(answer, line)
+        assert re.fullmatch(r"alice: .*Nothing done", answer), f"{line}: {answer}"
+        if re.search(r"[\x00-\x1f\udc80-\udcff\u202e]", line):
+            assert "control characters or is not UTF-8" in answer
+
+
+def test_forms_of_later_are_not_yet(channel: Channel) -> None:
+    """Options, parts, groups, batches, lists, canary and beta are known and refused, whatever else is right."""
+    later = ("--pin", "--alone", "--over 1", "--emergency T1", "@shellbox", "#90", "citoid,cxserver", "canary", "beta")
+    lines = [f"!deploy citoid staging {form}" for form in (*later, "wikifunctions/orchestrator")]
+    for line, answer in channel.one_each(*lines).items():
+        assert answer == f"alice: {line.split()[3]}: not yet. Nothing done"
+
+
+def test_nearly_right_words_get_the_exact_command_back(channel: Channel) -> None:
+    """Not usage, but what to type."""
+    exact = {
+        "!deploy citoid codefw": "!deploy citoid codfw (",
+        "!deploy citoid codefw 2026-08-06-230932": "!deploy citoid codfw 2026-08-06-230932 (",
+        "!apply citoid stagin": "!apply citoid staging (",
+        "!deploy citiod staging": "!deploy citoid staging.",
+        "!rollback citiod": "!rollback citoid.",
+        "!status citiod": "!status citoid.",
+        "!versions cxserver citiod": "!versions cxserver citoid.",
+    }
+    for line, answer in channel.one_each(*exact).items():
+        assert f"Did you mean: {exact[line]}" in answer
+
+
+def test_a_service_alone_gets_its_versions_and_the_commands(channel: Channel) -> None:
+    """`!deploy citoid` never acts."""
+    versions, commands = channel.ask("!deploy citoid")
+    assert versions.startswith("citoid: git")
+    assert commands == "alice: say !deploy citoid staging, or !deploy citoid production. Nothing done"
+
+
+def test_log_is_ours_with_a_number_or_addressed(channel: Channel) -> None:
+    """Other bots' !log meets silence; ours says what is wrong with it."""
+    lines = [f"{NICK}: log {words}".strip() for words in NO_ID]
+    for line, answer in channel.one_each(*lines, "!log 999999", "!log #999999 5").items():
+        proper(answer, line)
+        assert re.fullmatch(r"alice: .*Nothing done", answer), f"{line}: {answer}"
+
+
+def test_whoami_and_help_answer_whatever_follows(channel: Channel) -> None:
+    """They cannot be said wrongly enough for more than one line."""
+    words = ("", "me", "deploy", "!deploy", "cancel", "depoly", "nosuch", "--pin", "a b c d", "٤٢", "'", LONG)
+    for line, answer in channel.one_each(
+        *(f"!{verb} {word}".strip() for verb in ("whoami", "help") for word in words)
+    ).items():
+        proper(answer, line)
+        assert answer.startswith(("alice: ", "!")), answer
+
+
+def test_help_in_private_names_every_command(channel: Channel) -> None:
+    """One line each, and nothing that is not there."""
+    said = channel.ask("help", room=NICK)
+    assert {line[1:].split(":")[0].split()[0] for line in said} >= set(HELP)
+    for line in said:
+        proper(line, "")
+
+
+@pytest.mark.parametrize("words", ["", "citoid staging", LONG[:300]])
+def test_verbs_of_later_are_not_yet(channel: Channel, words: str) -> None:
+    """Known, refused in one line."""
+    for line, answer in channel.one_each(*(f"!{verb} {words}".strip() for verb in sorted(LATER_VERBS))).items():
+        assert answer == f"alice: {line.split()[0]}: not yet. Nothing done"
+
+
+def test_foreign_words_meet_silence(channel: Channel) -> None:
+    """Other bots' commands, Errbot's repetitions, talk, and what a client makes of a line that is too long."""
+    split = ("!nosuch " + "x" * 2000, "x" * 300 + " !deploy citoid staging")
+    assert channel.ask(*FOREIGN, *split) == []
+
+
+def test_verbs_at_distance_one_are_asked_back(channel: Channel) -> None:
+    """One slip of the finger; two are somebody else's word."""
+    for line, answer in channel.one_each(*(f"!{word} citoid staging" for word in NEAR)).items():
+        assert answer == f"alice: no command {line.split()[0]}. Did you mean !{NEAR[line.split()[0][1:]]}? Nothing done"
+    assert channel.ask("!dply citoid staging", "!sttus", "!rollbaaack", "!hlp me") in ([], channel.ask("!hlp me"))
+
+
+def test_the_addressed_form_works_for_every_verb(channel: Channel) -> None:
+    """With colon or comma, any case, with or without the prefix; unknown words get an answer then."""
+    for form in (f"{NICK}: ", f"{NICK}, ", f"{NICK.upper()}: !", "!", "! "):
+        said = channel.one_each(*(f"{form}{verb} \x02" for verb in ("deploy", "stop", "retry", "status", "confirm")))
+        assert all("control characters" in answer for answer in said.values())
+    assert channel.one_each(f"{NICK}: Deploy citoid nowhere", "!Deploy citoid nowhere")
+    (thanks,) = channel.ask(f"{NICK}: thanks!")
+    assert thanks == "alice: I do not know thanks!. Say !help. Nothing done"
+
+
+def test_private_words_need_no_prefix(channel: Channel) -> None:
+    """With it, without it, and addressed."""
+    for line in ("status nosuch", "!status nosuch", f"{NICK}: status nosuch", "Status nosuch"):
+        (answer,) = channel.ask(line, room=NICK)
+        assert answer.startswith("no service nosuch. I know "), answer
+
+
+def test_orders_of_one_person_are_answered_in_their_order(channel: Channel) -> None:
+    """The slow first one is not overtaken by the quick second; what only looks does not wait."""
+    slow = ("citoid", "cxserver", "wikifeeds")
+    lines = [line for name in slow for line in (f"!deploy {name} staging 1999-01-01-000000", f"!confirm {name}")]
+    alice = channel.live.alice
+    after = len(alice.lines) - 1
+    for line in lines:
+        alice.say(ROOM, line)
+    until("six answers", lambda: len([x for x in alice.lines if x.nick == NICK and x.number > after]) == 6)
+    said = [x.text for x in alice.lines if x.nick == NICK and x.number > after]
+    assert ["registry" in text for text in said] == [True, False] * 3, said

@@ -173,7 +173,7 @@ async def test_a_stop_that_meets_the_question_being_opened_closes_it(deck: Deck)
 async def test_what_is_over_cannot_be_stopped(deck: Deck) -> None:
     """A refusal, in words."""
     await deck.deploy()
-    assert await deck.say("stop 1") == "#1 is over (SUCCEEDED). Nothing done"
+    assert await deck.say("stop 1") == "alice: #1 is over (SUCCEEDED). Nothing done"
     assert await deck.say("stop 99") == "alice: there is no #99. See !status. Nothing done"
 
 
@@ -321,7 +321,7 @@ async def test_only_a_rollback_takes_an_unknown_one_over(deck: Deck) -> None:
 async def test_retry_is_for_failed_and_unknown_ones(deck: Deck) -> None:
     """Everything else is refused."""
     await deck.deploy()
-    assert await deck.say("retry 1") == "#1 is SUCCEEDED: only FAILED and UNKNOWN are retried. Nothing done"
+    assert await deck.say("retry 1") == "alice: #1 is SUCCEEDED: only FAILED and UNKNOWN are retried. Nothing done"
 
 
 async def test_a_retry_lowers_the_stop_flag(deck: Deck) -> None:
@@ -432,7 +432,7 @@ async def test_nothing_to_go_back_to(deck: Deck) -> None:
 async def test_back_to_what_runs_is_nothing_to_do(deck: Deck) -> None:
     """Git and cluster agree already."""
     said = await deck.say(f"rollback citoid staging {OLD}")
-    assert said == "alice: citoid staging runs 2026-08-06-230932 already, and git says the same. Nothing to do."
+    assert said == "alice: citoid staging: pods and git have 2026-08-06-230932 already. Nothing to do."
 
 
 # -- who ---------------------------------------------------------------------------------------------------------

@@ -229,6 +229,16 @@ def test_some_reasons_need_no_grace() -> None:
     assert verdict.text == "no progress within the Deployment's own deadline"
 
 
+def test_what_pods_say_goes_before_what_their_deployment_concludes() -> None:
+    """The Deployment's deadline only says that nothing came of it; the pods' own reason says why."""
+    late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "m"}
+    objects = world(pod("a", waiting("ImagePullBackOff"), ready=False), conditions=[late])
+    first = look(objects)
+    assert first.text == "no progress within the Deployment's own deadline"
+    later = judge(objects, WANTED, first.memory, NOW + timedelta(seconds=WANTED.grace))
+    assert later.text.startswith("1/1 new pods cannot pull their image")
+
+
 def test_quota_is_named() -> None:
     """Pods that cannot be created are the ReplicaSet's or the Deployment's condition, with Kubernetes' words."""
     failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: pods"}

@@ -229,10 +229,13 @@ class Desk:
         """Another rollout under way has its hands on the same file: say so now, not after a number was given."""
         for rollout in await self.world.store.find(HOLDING, service=order.service.name, limit=50):
             shared = set(order.plan.files) & set(rollout.facts.get("files", ()))
-            if shared and rollout.number not in takeover:
+            same = set(rollout.environments) & set(order.environments)  # a held target: the store has the words
+            if shared and not same and rollout.number not in takeover:
+                n = rollout.number
+                way = f"!retry {n} or !stop {n}" if rollout.state is State.UNKNOWN else f"!stop {n}, or wait"
                 raise BusyError(
-                    f"{', '.join(sorted(shared))} is in the hands of #{rollout.number} ({rollout.actor}, {rollout.state}). "
-                    f"Wait for it, or !stop {rollout.number}. {NOTHING}",
+                    f"{', '.join(sorted(shared))} is in the hands of #{n} ({rollout.actor}, {rollout.state}). "
+                    f"{way}. {NOTHING}",
                     rollout.number,
                 )
 

@@ -204,11 +204,11 @@ def _lacking(shown: Sequence[Group], wanted: Wanted, objects: Sequence[Object]) 
 def _bad(
     counts: Verdict, shown: Sequence[Group], findings: Sequence[Evidence], wanted: Wanted, now: datetime
 ) -> Verdict:
-    """The worst finding: one whose grace is over before others, then the one that hits most pods."""
+    """The worst finding: one whose grace is over, then one that names pods, then the one that hits most of them."""
     seen = {f.reason: counts.memory.seen.get(_key(shown, f), now) for f in findings}
     over = {r for r, since in seen.items() if r in _AT_ONCE or (now - since).total_seconds() >= wanted.grace}
     hit = Counter(r for r, _ in {(f.reason, f.pod) for f in findings})
-    worst = max(findings, key=lambda f: (f.reason in over, hit[f.reason], f.exit_code is not None))
+    worst = max(findings, key=lambda f: (f.reason in over, bool(f.pod), hit[f.reason], f.exit_code is not None))
     pods = {f.pod for f in findings if f.reason == worst.reason and f.pod}
     total = sum(len(g.new) for g in shown)
     old = f"; {counts.old}/{counts.wanted} old pods serve" if counts.old else ""

@@ -42,6 +42,7 @@ async def watch(run: Run, step: Step) -> None:
                 warned = True
                 timeout = run.rollout.facts.get("timeout", {}).get(step.environment)
                 gives_up = begun + timedelta(seconds=float(timeout)) if timeout else None
+                gives_up = gives_up if gives_up and gives_up > now else None  # helm is at it already
                 await run.say("bad", step=step, words_=verdict.text, gives_up=gives_up)
         if (now - told).total_seconds() > limits.still:
             told = now
