@@ -68,7 +68,7 @@ class _Service(_Part):
     suffix: str = "-production"
     image_suffix: str = ""
     group: str = ""
-    canaries: tuple[Text, ...] = ()
+    canaries: tuple[Text, ...] = ("canary",)
     parts: dict[Name, _PartOfService] = Field(default_factory=dict)
     rooms: tuple[Text, ...] = ()
     deployers: tuple[Text, ...] = ("deployers",)
@@ -170,6 +170,7 @@ def _service(name: str, service: _Service) -> Service:
         suffix=service.suffix,
         rooms=tuple(room.lower() for room in service.rooms),
         deployers=frozenset(service.deployers),
+        canaries=frozenset(service.canaries),
     )
 
 

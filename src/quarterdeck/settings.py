@@ -203,8 +203,6 @@ class Irc(Part):
     """Password of that account."""
     rooms: tuple[Text, ...] = ()
     """Home channels: commands are taken and announcements made there."""
-    ops_rooms: tuple[Text, ...] = ()
-    """Channels for log lines and nothing else; not used yet, because a SAL relay mostly serves them."""
     burst: Annotated[int, Field(ge=1, le=1000)] = 8
     """How many lines may go out at once; 8, because servers end connections that send about 10."""
     rate: Annotated[float, Field(gt=0, le=1000)] = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from . import builds, grammar, policy, values
-from .errors import NotFoundError, QuarterdeckError, RequestError
+from .errors import NotFoundError, QuarterdeckError, RequestError, TemporaryError
 from .grammar import NOTHING
 from .model import Actor, Service, short_tag
 from .pods import pods as pods_of
@@ -193,9 +193,13 @@ class Answers:
         return " | ".join([f"{service.name}: {line[0]}" if line else f"{service.name}: ?", *line[1:], f"{self.page}/"])
 
     async def _survey(self, service: Service) -> Situation:
-        tip = await self.world.charts.tip()
-        names = values.environments(await self.world.charts.tree(tip, service.name), service.name)
-        order = policy.order(e for e in self.world.catalogue.environments.values() if e.name in names)
+        known = self.world.catalogue.environments
+        try:
+            tip = await self.world.charts.tip()
+            names = values.environments(await self.world.charts.tree(tip, service.name), service.name)
+        except TemporaryError:  # pods can be told without git; the survey says what does not answer
+            names = tuple(known)
+        order = policy.order(e for e in known.values() if e.name in names)
         return await survey(self.world, service, tuple(e.name for e in order), 8.0)
 
     def _fold(self, service: Service, situation: Situation, pods: bool) -> list[tuple[str, str]]:

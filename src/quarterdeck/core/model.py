@@ -104,6 +104,7 @@ class Service:
         suffix: the usual end of its tags (e.g. "-production"), left out in chat.
         rooms: "network/room" where it may be deployed and is announced.
         deployers: groups whose people may deploy it.
+        canaries: Helm releases that go before the others of their environment.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Service:
     suffix: str = "-production"
     rooms: tuple[str, ...] = ()
     deployers: frozenset[str] = frozenset({"deployers"})
+    canaries: frozenset[str] = frozenset({"canary"})
 
 
 @dataclass(frozen=True)

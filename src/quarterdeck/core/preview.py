@@ -33,6 +33,10 @@ class Preview:
         order = await self.orders.check(request, kind)
         try:
             found = await asyncio.gather(*(self._diff(order, environment) for environment in order.environments))
+        except TimeoutError as error:
+            raise RequestError(
+                f"preview of {order.service.name} had no end within {self.world.limits.diff:.0f} s. Nothing was changed"
+            ) from error
         except (PermanentError, TemporaryError) as error:
             raise RequestError(f"preview of {order.service.name} failed: {error}. Nothing was changed") from error
         return self._words(order, kind, dict(zip(order.environments, found, strict=True)))

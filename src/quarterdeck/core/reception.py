@@ -104,7 +104,7 @@ class Reception:
         word = text.lstrip("! ").split(maxsplit=1)[0].lower() if text.lstrip("! ") else ""
         if word in LATER_VERBS:
             return [self._to(actor, f"!{word}: not yet. {NOTHING}")]
-        near = grammar.nearest(word, HELP)
+        near = grammar.nearest(word, HELP) if word.isprintable() else ""
         if near:
             return [self._to(actor, f"no command !{grammar.clip(word)}. Did you mean !{near}? {NOTHING}")]
         if addressed or not actor.room:

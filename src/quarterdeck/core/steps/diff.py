@@ -61,7 +61,8 @@ async def _one(run: Run, step: Step, environment: str, commit: str) -> dict[str,
     old, tag = run.rollout.before.get(environment, ""), run.rollout.tag
     # read before redaction: a changed secret must count as a change; what is kept of it is redacted after
     read = await asyncio.to_thread(reader.read, text, {run.service.image: (old, tag) if old else tag} if tag else {})
-    return {"job": job, "digest": digest, "parts": parts, **describe(read, found, world.redactor)}
+    canaries = [r.name for r in found if r.name in run.service.canaries]
+    return {"job": job, "digest": digest, "parts": parts, "canaries": canaries, **describe(read, found, world.redactor)}
 
 
 def layout(rollout: Rollout, result: Mapping[str, Any]) -> tuple[Step, ...]:
@@ -82,8 +83,8 @@ def layout(rollout: Rollout, result: Mapping[str, Any]) -> tuple[Step, ...]:
 
 
 def stage_releases(found: Mapping[str, Any], stage: str) -> tuple[str, ...]:
-    """The releases of an environment that belong to a stage: those called canary, or all others."""
-    return tuple(name for name in found["releases"] if name.endswith(CANARY) is (stage == CANARY))
+    """The releases of an environment that belong to a stage: the service's canaries, or all others."""
+    return tuple(name for name in found["releases"] if (name in found["canaries"]) is (stage == CANARY))
 
 
 async def _read(run: Run, job: str, name: str) -> bytes:
