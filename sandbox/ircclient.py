@@ -70,6 +70,7 @@ class IrcClient:
         nick: str,
         *,
         password: str = "",
+        account: str = "",
         ca: str | Path | None = None,
         rooms: Iterable[str] = (),
         hear: Callable[[Said], None] = lambda _: None,
@@ -79,8 +80,9 @@ class IrcClient:
         Args:
             host: server.
             port: port; TLS if `ca` is given.
-            nick: nick name, and with a password the account's name too.
+            nick: nick name.
             password: of the account; empty stays without one.
+            account: to log in to; the one of that nick if empty.
             ca: file of the authority that signs the server's certificate.
             rooms: channels to join.
             hear: called in the reading thread with each line said, own ones too.
@@ -89,7 +91,7 @@ class IrcClient:
             IrcError: refused, or no answer within 15 s.
         """
         self.nick = nick
-        self._password, self._hear = password, hear
+        self._account, self._password, self._hear = account or nick, password, hear
         self._said: list[Said] = []
         self._names: dict[str, set[str]] = {}
         self._replay: set[str] = set()
@@ -109,11 +111,11 @@ class IrcClient:
             self.join(room)
 
     @classmethod
-    def of(cls, endpoints: Mapping[str, Any], account: str, **more: Any) -> "IrcClient":
+    def of(cls, endpoints: Mapping[str, Any], account: str, nick: str = "", **more: Any) -> "IrcClient":
         """One of the sandbox's people, by its endpoints, in all channels and over TLS."""
         irc = endpoints["irc"]
         options = {"password": irc["accounts"][account], "ca": irc["ca"], "rooms": irc["channels"]} | more
-        return cls(irc["host"], irc["tls_port"], account, **options)
+        return cls(irc["host"], irc["tls_port"], nick or account, account=account, **options)
 
     @staticmethod
     def _connected(host: str, port: int, ca: str | Path | None) -> socket.socket:
@@ -133,10 +135,10 @@ class IrcClient:
 
     # What a person does.
 
-    def say(self, target: str, text: str) -> float:
+    def say(self, target: str, text: str, notice: bool = False) -> float:
         """Say a line to a channel or a nick; gives the time, in seconds of time.time()."""
         now = time.time()
-        self._send(f"PRIVMSG {target} :{text}")
+        self._send(f"{'NOTICE' if notice else 'PRIVMSG'} {target} :{text}")
         return now
 
     def join(self, room: str) -> None:
@@ -253,7 +255,7 @@ class IrcClient:
             case "CAP" if message.parameters[1:2] == ("NAK",) and last.strip() == "sasl":
                 self._fail("services are away: no SASL")
             case "AUTHENTICATE":
-                pair = f"{self.nick}\0{self.nick}\0{self._password}".encode()
+                pair = f"{self._account}\0{self._account}\0{self._password}".encode()
                 self._send(f"AUTHENTICATE {base64.b64encode(pair).decode()}")
             case "903":
                 self._send("CAP END")

@@ -187,6 +187,13 @@ class Live:
         push_image(self.found["registry"]["http"], f"wikimedia/mediawiki-services-{service}", tag, {})
         return tag
 
+    def install(self, service: str, environment: str) -> None:
+        """Have a service in an environment, whatever its tag, unless it is there."""
+        config = self.found["cluster"]["kubeconfig"]
+        words = ["list", "-q", "-n", f"{service}-{environment}", "--kubeconfig", config]
+        if not run([str(self.root / "host" / "bin" / "helm"), *words]).strip():
+            self.deploy_by_hand(service, environment)
+
     def deploy_by_hand(self, service: str, environment: str) -> None:
         """Bring an environment to what git says, without the bot."""
         run(self.host.helmfile(service, f"-e {environment} apply --suppress-diff", SUPPRESS_SAL="true"))

@@ -299,8 +299,9 @@ def test_nearly_right_words_get_the_exact_command_back(channel: Channel) -> None
 def test_a_service_alone_gets_its_versions_and_the_commands(channel: Channel) -> None:
     """`!deploy citoid` never acts."""
     alice = channel.live.alice
+    after = len(alice.lines) - 1
     alice.say(ROOM, "!deploy citoid")
-    commands = alice.wait_for("Nothing done", 20, nick=NICK, room=ROOM, after=len(alice.lines) - 1)
+    commands = alice.wait_for("Nothing done", 20, nick=NICK, room=ROOM, after=after)
     assert commands.text == "alice: say !deploy citoid staging, or !deploy citoid production. Nothing done"
     assert [x for x in alice.lines if x.nick == NICK][-2].text.startswith("citoid: git")
 

@@ -37,7 +37,7 @@ def live(sandbox: RunningSandbox) -> Iterator[Live]:
     made = Live(sandbox.name, sandbox.found)
     try:
         for environment in ("staging", "codfw", "eqiad"):
-            made.deploy_by_hand(SERVICE, environment)
+            made.install(SERVICE, environment)
         yield made
     finally:
         made.close()

@@ -24,7 +24,7 @@ def live(sandbox: RunningSandbox) -> Iterator[Live]:
     made = Live(sandbox.name, sandbox.found)
     try:
         for service in (SERVICE, "cxserver", "mobileapps"):
-            made.deploy_by_hand(service, "staging")
+            made.install(service, "staging")
         made.start()
         yield made
     finally:
@@ -295,10 +295,7 @@ def test_somebody_elses_apply_since_the_diff_is_not_run_over(live: Live) -> None
     """The question is open, bob applies by hand; the answer finds another revision and applies nothing."""
     for environment in ("codfw", "eqiad"):
         live.deploy_by_hand(SERVICE, environment)
-    ran = next(iter(live.pods(SERVICE, "staging")))
     spare = live.push(SERVICE)
-    for environment in ("codfw",):
-        live.kubectl(SERVICE, environment, "get", "pods")
     order = live.order(f"!deploy {SERVICE} production {spare}", seconds=20)
     asked = live.line(rf"#{order.number} .*!confirm ", order.heard, 60)
     code = re.search(r"!confirm (\S+?)(?: with (\d+))?[,.]? or", asked.text)
@@ -310,8 +307,7 @@ def test_somebody_elses_apply_since_the_diff_is_not_run_over(live: Live) -> None
     assert " FAILED at apply: not applied" in verdict, verdict
     law_14(live, order, verdict)
     assert live.applied(order) == []
-    assert "eqiad not touched" in verdict or "eqiad" in verdict, verdict
-    assert ran
+    assert "eqiad not touched" in verdict, verdict
 
 
 def test_codes_are_refused_when_wrong_or_by_strangers(live: Live) -> None:

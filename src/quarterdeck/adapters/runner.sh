@@ -101,8 +101,9 @@ claim() { # the folder is made aside and renamed into place whole: the rename is
 $(sha256sum <"$new/script")
 EOF
     [ "$got" = "$1" ] || die 65 "the script came in incomplete"
-    # pid, started and rc get their blocks now, so that a full disk later cannot hide how it ended
-    { printf '%s\n' "$1" >"$new/digest" && : >"$new/log" && : >"$new/lock" && mkdir "$new/tmp" &&
+    # pid, started and rc get their blocks now, so that a full disk later cannot hide how it ended;
+    # not with `:`, where a redirection that fails ends the shell
+    { printf '%s\n' "$1" >"$new/digest" && true >"$new/log" && true >"$new/lock" && mkdir "$new/tmp" &&
         boot >"$new/.started" && printf '          \n' >"$new/pid" && printf '   \n' >"$new/.rc"; } 2>/dev/null ||
         die 73 "cannot write in $jobs: disk full?"
     mv -T "$new" "$dir" 2>/dev/null || [ -e "$dir/lock" ] || die 73 "cannot write in $jobs"
@@ -173,7 +174,7 @@ follow() {
 
 stop() { # the mark is for a job that is just about to begin and would miss the signal
     [ -e "$dir/lock" ] && [ ! -e "$dir/rc" ] || return 0
-    : >"$dir/stop"
+    true >"$dir/stop" 2>/dev/null
     held && begun || return 0
     read -r pid <"$dir/pid"
     [ -z "$pid" ] || kill -s INT -- "-$pid" 2>/dev/null

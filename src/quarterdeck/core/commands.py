@@ -335,7 +335,7 @@ def apply_script(place: Place, order: Apply) -> str:
         "revisions >\"$job/revisions.before\" || fail 74 'helm list failed'\n"
         f"{_pins(order)}"
         '[ -z "$stopped" ] || fail 1 stopped\n'
-        f": >\"$job/{APPLYING}\" || fail 74 'the disk is full'\n"
+        f"true >\"$job/{APPLYING}\" || fail 74 'the disk is full'\n"
         f"SUPPRESS_SAL=true {command}\n"
         "code=$?\n"
         "case $code in 74 | 75 | 76 | 77) code=1 ;; esac\n"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from . import builds
 from .errors import QuarterdeckError
@@ -16,6 +17,9 @@ from .situation import survey
 from .world import World
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+#: so long after the merge an image is still waited for
+LATE = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -82,11 +86,23 @@ class Herald:
         """One look at everything watched; True if an image is named but not in the registry yet."""
         projects = {(s.project, s.branch) for s in self.world.catalogue.services.values() if s.project}
         for project, branch in sorted(projects):
-            await self._merges(project, branch)
-        waiting = False
-        for build in await self.world.store.builds(states={BuildState.AWAITING}, limit=500):
-            waiting = await self._settle(build) or waiting
+            await self._guarded(project, self._merges(project, branch))
+        waiting, now = False, self.world.clock.now()
+        for build in await self.world.store.builds(states={BuildState.AWAITING, BuildState.SILENT}, limit=500):
+            late = build.state is BuildState.SILENT  # its silence was said; its image may come all the same
+            if late and now - build.merged > LATE:
+                continue
+            unready = await self._guarded(f"{build.project} {build.change}", self._settle(build))
+            waiting = waiting or (bool(unready) and not late)
         return waiting
+
+    async def _guarded(self, what: str, act: Coroutine[Any, Any, T]) -> T | None:
+        """One project that cannot be read holds up no other."""
+        try:
+            return await act
+        except QuarterdeckError as error:
+            log.warning("cannot read %s: %s", what, error)
+            return None
 
     async def _merges(self, project: str, branch: str) -> None:
         """Add what was merged since the last look; on first sight remember without announcing."""

@@ -1,0 +1,91 @@
+"""The loop in its own thread: one door in, services that are started again, one orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from quarterdeck import engine as module
+from quarterdeck.engine import Engine
+
+
+async def nothing() -> None:
+    """Prepare or finish nothing."""
+
+
+def test_work_of_other_threads_runs_on_its_loop() -> None:
+    """A coroutine is submitted, its result awaited; call() reaches the loop too."""
+    engine, ended = Engine(), []
+    called = threading.Event()
+
+    async def finish() -> None:
+        ended.append(threading.current_thread().name)
+
+    engine.start(nothing, {}, finish)
+
+    async def where() -> str:
+        return threading.current_thread().name
+
+    assert engine.submit(where()).result(5) == "engine"
+    engine.call(called.set)
+    assert called.wait(5)
+    engine.stop()
+    engine.stop()
+    assert ended == ["engine"]
+
+
+def test_what_prepare_raises_is_raised_and_finished() -> None:
+    """The caller's start fails with the reason, and nothing is left."""
+    engine, ended = Engine(), []
+
+    async def prepare() -> None:
+        raise OSError("the store is held")
+
+    async def finish() -> None:
+        ended.append(1)
+        raise ValueError("cannot close what was never opened")
+
+    with pytest.raises(OSError, match="held"):
+        engine.start(prepare, {}, finish)
+    engine.stop()
+    assert ended == [1]
+
+
+def test_a_prepare_that_hangs_has_a_deadline() -> None:
+    """No start for ever."""
+    engine = Engine()
+    release = threading.Event()
+
+    async def prepare() -> None:
+        await asyncio.get_running_loop().run_in_executor(None, release.wait)
+
+    with pytest.raises(TimeoutError):
+        engine.start(prepare, {}, nothing, timeout=0.01)
+    release.set()
+    engine._thread.join(5)
+    engine.stop()
+
+
+def test_a_service_that_crashes_is_started_again_and_takes_nothing_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another service goes on; the crashed one comes back."""
+    monkeypatch.setattr(module, "RESTART_AFTER", 0.0)
+    engine, runs, back = Engine(), [], threading.Event()
+    calm = threading.Event()
+
+    async def crashes() -> None:
+        runs.append(1)
+        if len(runs) < 3:
+            raise ValueError("oh")
+        back.set()
+
+    async def stays() -> None:
+        calm.set()
+        await asyncio.Event().wait()
+
+    engine.start(nothing, {"crashes": crashes, "stays": stays}, nothing)
+    assert back.wait(5)
+    assert calm.is_set()
+    engine.stop()
+    assert len(runs) == 3
