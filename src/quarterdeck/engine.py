@@ -17,9 +17,14 @@ RESTART_AFTER = 2.0
 
 
 class Engine:
-    """Owns the loop. `submit` is the only door from other threads."""
+    """Owns the loop. `submit` is the only door from other threads.
 
-    def __init__(self) -> None:
+    Args:
+        restart_after: seconds between a crash of a service and its next start.
+    """
+
+    def __init__(self, restart_after: float = RESTART_AFTER) -> None:
+        self._restart_after = restart_after
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -101,5 +106,5 @@ class Engine:
             except asyncio.CancelledError:
                 raise
             except Exception:
-                log.exception("%s crashed, starting it again in %.0f s", name, RESTART_AFTER)
-                await asyncio.sleep(RESTART_AFTER)
+                log.exception("%s crashed, starting it again in %.0f s", name, self._restart_after)
+                await asyncio.sleep(self._restart_after)

@@ -66,15 +66,15 @@ def test_bad_images_are_warned_of_early_and_helm_goes_back(live: Live) -> None:
         assert until("SAL", lambda o=order: live.sal(o, "staging", "FAILED"), 5)  # type: ignore[misc]
 
 
-def test_after_a_crash_a_rollback_makes_git_agree(live: Live) -> None:
-    """Helm went back already, so git alone follows, and no pod is touched."""
-    revision = live.history(SERVICE, "staging")[-1]["revision"]
-    serving = next(iter(live.pods(SERVICE, "staging")))
-    order = live.order(f"!rollback {SERVICE} staging")
-    live.succeeds(order)
-    assert live.git_tag(SERVICE, "staging") == serving
-    assert live.history(SERVICE, "staging")[-1]["revision"] == revision
-    assert live.applied(order) == []
+def test_after_bad_images_a_rollback_makes_git_agree(live: Live) -> None:
+    """helm went back already, so git alone follows, and no pod is touched."""
+    releases = {SERVICE: "main", "cxserver": "main", "mobileapps": "staging"}
+    before = {service: live.history(service, "staging", name)[-1]["revision"] for service, name in releases.items()}
+    for service, order in [(service, live.order(f"!rollback {service} staging")) for service in releases]:
+        live.succeeds(order)
+        assert live.git_tag(service, "staging") == next(iter(live.pods(service, "staging")))
+        assert live.history(service, "staging", releases[service])[-1]["revision"] == before[service]
+        assert live.applied(order) == []
 
 
 def test_a_slow_image_is_waited_for(live: Live) -> None:

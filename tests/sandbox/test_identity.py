@@ -1,5 +1,6 @@
 """Whom the bot obeys: accounts that the network vouches for, live, in the service's room, and nobody else."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,16 +68,16 @@ def answer(client: IrcClient, line: str, room: str = ROOM) -> str:
 
 def code(live: Live, order: Order) -> str:
     """What answers its question."""
-    return next(line for line in live.json(order.number)["next"] if line.startswith("!confirm "))
+    return str(next(line for line in live.json(order.number)["next"] if line.startswith("!confirm ")))
 
 
-def silent(live: Live, seconds: float = 0.0) -> bool:
-    """Whether the bot says nothing but the answer to a last question."""
+def stray(live: Live, seconds: float = 0.0) -> list[str]:
+    """What the bot says before the answer to a last question."""
     after = live.heard()
     time.sleep(seconds)  # nothing can be awaited: it is nothing that must not come
     live.say(f"{NICK}: whoami")
     last = live.line("^alice: account alice", after)
-    return not [x for x in live.alice.lines if after < x.number < last.number and x.nick == NICK]
+    return [x.text for x in live.alice.lines if after < x.number < last.number and x.nick == NICK]
 
 
 def test_an_account_is_the_same_person_under_any_nick(live: Live) -> None:
@@ -97,7 +98,7 @@ def test_a_nick_is_nobody(live: Live) -> None:
 
 
 def test_an_account_the_catalogue_does_not_know_is_told_whom_to_ask(live: Live) -> None:
-    """mallory is identified, and nobody's deployer."""
+    """Mallory is identified, and nobody's deployer."""
     want = "I do not know the account mallory. Ask whoever keeps the catalogue to add it to the people in my catalogue. Nothing done"
     assert answer(live.people["mallory"], DEPLOY) == want
     assert "may look, not deploy" in answer(live.people["mallory"], "!whoami")
@@ -122,7 +123,7 @@ def test_in_private_nothing_begins(live: Live, asked: Order) -> None:
     bob = live.people["bob"]
     for line in (DEPLOY, "!apply cxserver staging", f"!retry {asked.number}"):
         refusal = answer(bob, line, NICK)
-        assert ROOM in refusal and refusal.endswith("Nothing done"), refusal
+        assert re.search(rf"{ROOM}.*Nothing done$", refusal), refusal
 
 
 def test_a_stop_in_private_is_echoed_in_the_room(live: Live) -> None:
@@ -137,14 +138,13 @@ def test_a_stop_in_private_is_echoed_in_the_room(live: Live) -> None:
 
 def test_a_rollback_in_private_is_seen_in_the_room(live: Live) -> None:
     """What it begins, or that it began nothing, is no secret: the rollout speaks in the service's room."""
-    tag = live.git_tag(SERVICE)
     assert answer(live.people["bob"], f"!rollback {SERVICE} staging {UNKNOWN_TAG}", NICK).startswith("the registry")
     heard = live.heard()
     live.people["bob"].say(NICK, f"!rollback {SERVICE} staging {live.push(SERVICE)}")
-    line = live.line(rf"#\d+ {SERVICE} staging ", heard).text
-    number = int(line.split("#")[1].split()[0])
-    live.answer(f"!stop {number}", "bob")
-    assert tag
+    line = live.line(rf"#\d+ {SERVICE} staging ", heard)
+    order = Order(int(line.text.split("#")[1].split()[0]), line, heard, 0.0)
+    live.say(f"!stop {order.number}", "bob")
+    assert "stopped by bob" in live.verdict(order)
 
 
 def test_a_notice_is_no_command(live: Live) -> None:
@@ -152,7 +152,7 @@ def test_a_notice_is_no_command(live: Live) -> None:
     for line in (DEPLOY, "!whoami", "!status", f"{NICK}: whoami"):
         live.alice.say(ROOM, line, notice=True)
         live.alice.say(NICK, line, notice=True)
-    assert silent(live)
+    assert stray(live) == []
 
 
 def test_what_was_said_before_the_bot_listened_is_never_done(live: Live) -> None:
@@ -163,5 +163,5 @@ def test_what_was_said_before_the_bot_listened_is_never_done(live: Live) -> None
     for line in (DEPLOY, f"!deploy {SERVICE} staging", "!whoami", "!status", f"{NICK}: whoami"):
         live.say(line)
     live.start(ask_first_rollouts=1000)
-    assert silent(live, seconds=1)
+    assert stray(live, seconds=1) == []
     assert [line.split()[0] for line in live.page("/").splitlines() if line.startswith("#")] == before

@@ -97,10 +97,11 @@ class Deployer:
         note = f"stopped by {rollout.stop}" if rollout.stop else "nobody confirmed in time"
         facts = {**rollout.facts, "by": rollout.stop}
         closed = advance(rollout, Move.ABORT, self.world.clock.now(), note=note, facts=facts)
+        debts = await self.world.store.debts(rollout.service)
         if rollout.stop:
-            lines = self.world.voice.lines("closed", closed, by=rollout.stop, was=State.WAITING)
+            lines = self.world.voice.lines("closed", closed, by=rollout.stop, was=State.WAITING, debts=debts)
         else:
-            lines = self.world.voice.lines("expired", closed)
+            lines = self.world.voice.lines("expired", closed, debts=debts)
         with contextlib.suppress(QuarterdeckError):
             await self.world.store.save(rollout, closed, lines, write_set=())
 

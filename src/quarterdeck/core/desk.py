@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -102,7 +103,9 @@ class Desk:
             note=f"stopped by {actor.name}",
             facts={**rollout.facts, "by": actor.name},
         )
-        lines = self.world.voice.lines("closed", closed, by=actor.name, was=rollout.state)
+        lines = self.world.voice.lines(
+            "closed", closed, by=actor.name, was=rollout.state, debts=await self.world.store.debts(rollout.service)
+        )
         try:
             await self.world.store.save(rollout, closed, lines, write_set=())
         except StaleError:  # answered, expired or taken over in this very moment
@@ -202,6 +205,7 @@ class Desk:
                 "ask_first": order.ask_first,
                 "takeover": list(takeover),
                 "commits": await self._commits(order),
+                "usual_gate": await self._usual_gate(),
             },
         )
         await self._refuse_if_edited(order, takeover)
@@ -238,6 +242,13 @@ class Desk:
                     f"{way}. {NOTHING}",
                     rollout.number,
                 )
+
+    async def _usual_gate(self) -> float:
+        """Seconds the gate took lately, the median; 0 where too few merges are known to say."""
+        done = await self.world.store.find({State.SUCCEEDED}, limit=20)
+        merges = [s for r in done if (s := r.step(StepName.MERGE)) and not s.result.get("already")]
+        took = [(s.ended - s.started).total_seconds() for s in merges if s.started and s.ended]
+        return statistics.median(took) if len(took) >= 3 else 0.0
 
     async def _commits(self, order: Order) -> int:
         """How many merged changes lie between what runs and what is asked for; 0 where the ledger cannot tell."""

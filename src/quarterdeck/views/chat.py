@@ -63,11 +63,13 @@ class ChatVoice:
 
     def _accepted(self, rollout: Rollout, plan: Any) -> dict[str, Any]:
         git_has_it = plan.already or rollout.kind is Kind.APPLY
+        running = rollout.facts.get("running", {})
         return {
             "kind": rollout.kind.value,
             "commits": rollout.facts.get("commits", 0),
             "gate": not git_has_it,
             "usual": rollout.facts.get("usual_gate", 0),
+            "git_only": not git_has_it and all(running.get(e) == rollout.tag for e in rollout.environments),
             "asks": any(self._catalogue.environments[e].kind == "production" for e in rollout.environments),
             "files": [f.rpartition("/")[2] for f in rollout.facts.get("files", ())],
             "pending": list(rollout.pending),
@@ -134,11 +136,11 @@ class ChatVoice:
     _unknown = _failed
     _stopped = _failed
 
-    def _expired(self, rollout: Rollout) -> dict[str, Any]:
-        return {}
+    def _expired(self, rollout: Rollout, debts: Sequence[Debt] = ()) -> dict[str, Any]:
+        return {"pending": self._pending(rollout, debts)}
 
-    def _closed(self, rollout: Rollout, by: str, was: str) -> dict[str, Any]:
-        return {"by": by, "was": str(was)}
+    def _closed(self, rollout: Rollout, by: str, was: str, debts: Sequence[Debt] = ()) -> dict[str, Any]:
+        return {"by": by, "was": str(was), "pending": self._pending(rollout, debts)}
 
     def _bad(self, rollout: Rollout, step: Step, words_: str, gives_up: datetime | None) -> dict[str, Any]:
         rest = [s.environment for s in rollout.steps if s.name is StepName.APPLY and s.state is StepState.TODO]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ import jinja2
 from quarterdeck.core.dossier import Dossier
 from quarterdeck.core.model import Catalogue, short_tag
 from quarterdeck.core.ports import Debt
-from quarterdeck.core.rollout import Rollout, State, StepName, StepState
+from quarterdeck.core.rollout import OVER, Rollout, State, StepName, StepState
 
 from . import words
 
@@ -26,6 +27,12 @@ BANNERS: Mapping[State, tuple[str, str]] = {
     State.SUCCEEDED: ("good", "new pods run and stayed up"),
     State.ABORTED: ("calm", "stopped"),
 }
+#: state -> seconds after which a browser looks again; a page that people read stays as it is
+REFRESH: Mapping[State, int] = {State.PLANNED: 3, State.RUNNING: 3, State.WAITING: 60}
+_NEEDY = frozenset({State.WAITING, State.FAILED, State.UNKNOWN})
+#: unchanged lines around a changed one, and the most lines of one object; the whole diff is one link away
+AROUND, MOST_LINES = 3, 200
+GAP = "⋯"
 
 
 class Pages:
@@ -42,6 +49,7 @@ class Pages:
                 "duration": words.duration,
                 "diffclass": diff_class,
                 "count": words.count,
+                "tail": tail,
             }
         self._catalogue = catalogue
 
@@ -49,67 +57,124 @@ class Pages:
         """The page of one rollout."""
         r = dossier.rollout
         css, sentence = BANNERS[r.state]
+        diffs = r.result(StepName.DIFF).get("environments", {})
+        edit = r.result(StepName.EDIT)
         facts = {
             "d": dossier,
             "r": r,
             "css": css,
             "sentence": sentence if r.state is State.SUCCEEDED or not r.note else r.note,
             "where": words.listed(r.environments, "then"),
+            "tag": self._tag(r, r.tag) or "as git says",
+            "before": " / ".join(dict.fromkeys(self._tag(r, r.before.get(e, "")) or "nothing" for e in r.environments)),
             "tiles": [self._tile(dossier, e, now) for e in r.environments],
             "steps": [_step(s, now) for s in r.steps],
             "serving": self._serving(dossier),
-            "change": r.result(StepName.EDIT).get("change", ""),
-            "files": r.result(StepName.EDIT).get("files", ()),
-            "effect": r.result(StepName.EDIT).get("effect", {}),
+            "surprises": list(dict.fromkeys(x for found in diffs.values() for x in found.get("surprises", ()))),
+            "changes": {e: objects(text) for e, text in dossier.diffs.items()},
+            "summaries": {e: found.get("summary", "") for e, found in diffs.items()},
+            "refresh": REFRESH.get(r.state, 0),
+            "change": edit.get("change", ""),
+            "files": edit.get("files", ()),
+            "effect": {e: [self._tag(r, tag) for tag in tags] for e, tags in edit.get("effect", {}).items()},
             "commit": r.result(StepName.SYNC).get("commit", ""),
+            "ended": r.ended or now,
+            "bad": r.state in (State.FAILED, State.UNKNOWN),
             "now": now,
         }
         return self._render("rollout", facts, html)
 
     def index(self, rollouts: Sequence[Rollout], debts: Sequence[Debt], now: datetime, html: bool) -> str:
-        """The list: open business first, then what was."""
-        rows = [(r, BANNERS[r.state][0], self._short(r)) for r in rollouts]
-        return self._render("index", {"rows": rows, "debts": debts, "now": now}, html)
+        """The list: what needs a person, what runs, what is pending, then what was."""
+        rows = [(r, BANNERS[r.state][0], self._tag(r, r.tag)) for r in rollouts]
+        owed = [(d, self._short(d.service, d.tag)) for d in debts]
+        parts = (
+            ("Needs a person", [row for row in rows if row[0].state in _NEEDY]),
+            ("Running", [row for row in rows if row[0].state in (State.PLANNED, State.RUNNING)]),
+            ("Over", [row for row in rows if row[0].state in OVER]),
+        )
+        return self._render("index", {"parts": parts, "debts": owed, "now": now}, html)
 
     def _render(self, name: str, facts: Mapping[str, Any], html: bool) -> str:
         environment = self._html if html else self._text
         return environment.get_template(f"{name}.{'html' if html else 'txt'}.j2").render(**facts)
 
-    def _short(self, rollout: Rollout) -> str:
-        service = self._catalogue.services.get(rollout.service)
-        return short_tag(rollout.tag, service.suffix if service else "")
+    def _short(self, name: str, tag: str) -> str:
+        service = self._catalogue.services.get(name)
+        return short_tag(tag, service.suffix if service else "")
+
+    def _tag(self, rollout: Rollout, tag: str) -> str:
+        return self._short(rollout.service, tag)
 
     def _tile(self, dossier: Dossier, environment: str, now: datetime) -> dict[str, Any]:
         r = dossier.rollout
         mine = [s for s in r.steps if s.environment == environment]
         begun = [s for s in mine if s.state is not StepState.TODO]
-        state = "not touched"
+        state, css = "not touched", "todo"
         if mine and all(s.state is StepState.DONE for s in mine):
-            state = "done"
+            state = css = "done"
         elif begun:
-            state = begun[-1].state.value if begun[-1].state is not StepState.INTENDED else begun[-1].name.value
+            last = begun[-1]
+            state = f"{last.name} {last.state}" if last.state is not StepState.INTENDED else last.name.value
+            css = last.state.value
         started = min((s.started for s in begun if s.started), default=None)
         ended = max((s.ended for s in begun if s.ended), default=now)
+        pods = dossier.pods.get(environment, ())
         return {
             "name": environment,
-            "before": r.before.get(environment, "") or "nothing",
-            "after": r.tag or "as git says",
+            "before": self._tag(r, r.before.get(environment, "")) or "nothing",
+            "after": self._tag(r, r.tag) or "as git says",
             "state": state,
+            "css": css,
             "took": (ended - started).total_seconds() if started else 0.0,
-            "pods": dossier.pods.get(environment, ()),
+            "pods": pods,
+            "ready": f"{sum(p.ready for p in pods)}/{len(pods)} pods ready",
             "blind": dossier.blind.get(environment, ""),
         }
 
-    def _serving(self, dossier: Dossier) -> list[str]:
+    def _serving(self, dossier: Dossier) -> list[tuple[str, str, bool]]:
+        """Environment, what it serves, and whether that is nothing good."""
         said = []
         for environment, pods in dossier.pods.items():
             tags: dict[str, int] = {}
             for pod in pods:
                 if pod.ready:
                     tags[pod.tag] = tags.get(pod.tag, 0) + 1
-            shown = words.listed(f"{tag} ({words.count(n, 'pod')})" for tag, n in tags.items())
-            said.append(f"{environment} serves {shown or 'NOTHING'}")
-        return said + [f"{e} cannot be seen: {why}" for e, why in dossier.blind.items()]
+            shown = (f"{self._tag(dossier.rollout, tag)} ({words.count(n, 'pod')})" for tag, n in tags.items())
+            said.append((environment, words.listed(shown) or "NOTHING", not tags))
+        return said + [(e, f"cannot be seen: {why}", True) for e, why in dossier.blind.items()]
+
+
+def objects(diff: str) -> list[tuple[str, list[str]]]:
+    """The objects of a full-context diff: their headers with the changed lines and a little around them.
+
+    What goes away comes first, what comes new last.
+    """
+    found: list[tuple[str, list[str]]] = []
+    for line in diff.splitlines():
+        if re.match(r"\S.*(?:has changed|has been \w+|changed)[^:]*:?$", line):
+            found.append((line.rstrip(":"), []))
+        elif found:
+            found[-1][1].append(line)
+    shown = [(header, _hunks(lines)) for header, lines in found]
+    return sorted(shown, key=lambda it: ("has been removed" not in it[0], "has been added" in it[0]))
+
+
+def _hunks(lines: Sequence[str]) -> list[str]:
+    changed = [i for i, line in enumerate(lines) if line[:1] in ("+", "-")]
+    near = {j for i in changed for j in range(i - AROUND, i + AROUND + 1)}
+    kept: list[str] = []
+    for i, line in enumerate(lines):
+        if i in near and line.strip():
+            kept.append(line)
+        elif kept and kept[-1] != GAP and any(c > i for c in changed):
+            kept.append(GAP)
+    return kept[:MOST_LINES] + ([f"{GAP} {len(kept) - MOST_LINES} more lines"] if len(kept) > MOST_LINES else [])
+
+
+def tail(text: str, lines: int) -> str:
+    """The last lines of a log, without blank ones at its end."""
+    return "\n".join(text.rstrip().splitlines()[-lines:])
 
 
 def clock(at: datetime | None) -> str:
@@ -119,7 +184,7 @@ def clock(at: datetime | None) -> str:
 
 def diff_class(line: str) -> str:
     """CSS class of a diff's line."""
-    return {"+ ": "add", "- ": "del"}.get(line[:2], "head" if line[:1].strip() else "")
+    return {"+": "add", "-": "del", GAP: "gap"}.get(line[:1], "")
 
 
 def _step(step: Any, now: datetime) -> dict[str, Any]:

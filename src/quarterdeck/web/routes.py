@@ -54,7 +54,11 @@ async def serve(world: World, pages: Pages, host: str, port: int) -> None:
 async def _headers(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    response = await handler(request)
+    try:
+        response = await handler(request)
+    except web.HTTPException as refusal:
+        refusal.headers.update(_HEADERS)
+        raise
     response.headers.update(_HEADERS)
     return response
 
@@ -87,12 +91,15 @@ async def data(request: web.Request) -> web.Response:
 
 
 async def log(request: web.Request) -> web.Response:
-    """A log's bytes from an offset: `?name=staging.default.apply.log&offset=0`; `X-Next-Offset` says where to go on."""
+    """The bytes of a log or a diff from an offset; `X-Next-Offset` says where to go on.
+
+    `?name=staging.default.apply.log&offset=0`, or `?name=staging.diff` for the whole diff.
+    """
     world = request.app[_WORLD]
     found = await world.store.get(int(request.match_info["number"]))
     if found is None:
         raise web.HTTPNotFound(text="no such rollout\n")
-    names = log_names(found)
+    names = (*(f"{environment}.diff" for environment in found.environments), *log_names(found))
     name = request.query.get("name", names[-1])
     offset = request.query.get("offset", "0")
     if name not in names or not (offset.isascii() and offset.isdigit() and len(offset) < 13):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ from .diff import stage_releases
 from .evidence import evidence_text
 from .run import Run
 from .watch import watch
+
+log = logging.getLogger(__name__)
 
 
 async def apply(run: Run, step: Step) -> Mapping[str, Any]:
@@ -61,7 +64,9 @@ async def apply(run: Run, step: Step) -> Mapping[str, Any]:
         status = await _until_ended(run, job, f"{step.environment}.{step.stage}.apply.log", seconds)
     finally:
         watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        (crash,) = await asyncio.gather(watching, return_exceptions=True)
+        if isinstance(crash, Exception):  # a missing warning must not be the only trace of a bug
+            log.error("the watcher of #%s crashed", run.rollout.number, exc_info=crash)
     took = (world.clock.now() - begun).total_seconds()
     return {**await _verdict(run, step, job, status, pinned), "seconds": took}
 

@@ -161,7 +161,7 @@ class Run:
     async def follow(self, job: str, log: str) -> JobStatus:
         """Follow a job to its end, appending its redacted log to our file; re-attaches where the file ends."""
         number, files = self.rollout.number, self.world.files
-        mark = f"{log}.offset"
+        mark = f"{job}.offset"  # by job: a new attempt has a log of its own on the host and shares ours
         kept, _ = await files.read(number, mark)
         offset = int(kept or b"0")
         stream = self.world.redactor.stream()
@@ -170,6 +170,7 @@ class Run:
             await files.append(number, log, stream.feed(chunk))
             await files.write(number, mark, str(at + len(chunk)).encode())
 
-        status = await self.world.runner.follow(job, offset, keep)
-        await files.append(number, log, stream.flush())
-        return status
+        try:
+            return await self.world.runner.follow(job, offset, keep)
+        finally:
+            await files.append(number, log, stream.flush())
