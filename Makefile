@@ -25,7 +25,7 @@ check: $(VENV)/.ready  ## lint, types, house, unit, bot, contracts; under a minu
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(PY) -m pytest tests -m "not sandbox"
+	$(PY) -m pytest tests -m "not sandbox" -n 4 --dist loadfile
 
 sandbox: $(VENV)/.ready  ## start the real servers and stay until Ctrl-C
 	$(PY) -m sandbox

@@ -236,6 +236,8 @@ class Deadlines(Part):
     """For CI to verify and submit a charts change; half an hour, twice a slow gate."""
     sync_s: Seconds = 900
     """For the deploy host to have the merged commit; 15 min, several times its pull timer."""
+    diff_s: Seconds = 300
+    """For one job on the deploy host that diffs; 5 min, and a disk that is full has as long to get some room."""
     ask_production_s: Seconds = 1800
     """For a person to answer before production; half an hour, then the diff is too old to trust."""
     ask_staging_s: Seconds = 600

@@ -332,6 +332,7 @@ def limits(s: Settings) -> Limits:
     return Limits(
         gate=s.deadlines.gate_s,
         sync=s.deadlines.sync_s,
+        diff=s.deadlines.diff_s,
         apply_extra=s.deadlines.apply_extra_s,
         ask_production=s.deadlines.ask_production_s,
         ask_staging=s.deadlines.ask_staging_s,

@@ -38,7 +38,7 @@ async def test_curl_gets_text_and_a_browser_a_page(client: TestClient) -> None: 
     """By what the client accepts."""
     plain = await client.get("/1")
     assert (plain.status, plain.content_type) == (200, "text/plain")
-    assert (await plain.text()).startswith("#1 citoid staging")
+    assert (await plain.text()).startswith("SUCCEEDED #1 citoid staging")
     page = await client.get("/1", headers=HTML)
     assert page.content_type == "text/html"
     text = await page.text()
@@ -70,6 +70,7 @@ async def test_a_log_from_an_offset(client: TestClient) -> None:  # type: ignore
     rest = await client.get("/1/log", params={"name": "staging.default.apply.log", "offset": "10"})
     assert await rest.read() == text[10:]
     assert (await client.get("/1/log")).status == 200
+    assert b"Comparing release=main" in await (await client.get("/1/log", params={"name": "staging.diff"})).read()
     beyond = await client.get("/1/log", params={"offset": "100000"})
     assert await beyond.read() == b""
 
@@ -84,7 +85,7 @@ async def test_what_is_not_there_is_404(client: TestClient, path: str) -> None: 
 
 @pytest.mark.parametrize(
     "query",
-    [{"name": "../../secret"}, {"name": "staging.diff"}, {"offset": "-1"}, {"offset": "²"}, {"offset": "9" * 14}],
+    [{"name": "../../secret"}, {"name": "codfw.diff"}, {"offset": "-1"}, {"offset": "²"}, {"offset": "9" * 14}],
 )
 async def test_bad_questions_are_400(client: TestClient, query: dict[str, str]) -> None:  # type: ignore[type-arg]
     """A name that is no log of this rollout, an offset that is no number."""

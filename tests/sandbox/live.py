@@ -30,6 +30,7 @@ OVERRIDES: dict[str, Any] = {
     "deadlines": {
         "gate_s": 12,
         "sync_s": 10,
+        "diff_s": 15,
         "ask_production_s": 120,
         "ask_staging_s": 120,
         "apply_extra_s": 15,

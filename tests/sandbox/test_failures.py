@@ -3,7 +3,7 @@
 import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def law_14(live: Live, order: Order, verdict: str) -> None:
 # bad images: helm goes back by itself
 
 
-def test_bad_images_are_warned_of_early_and_helm_goes_back(live: Live) -> None:
+def test_bad_images_are_warned_of_early_helm_goes_back_and_a_rollback_makes_git_agree(live: Live) -> None:
     """Crashing, not pullable, never ready: a warning before helm's own 20 s are over, then FAILED with the truth."""
     orders = {}
     before = {}
@@ -64,16 +64,18 @@ def test_bad_images_are_warned_of_early_and_helm_goes_back(live: Live) -> None:
         assert set(live.pods(service, "staging")) == before[service]
         assert len(live.applied(order)) == 1
         assert until("SAL", lambda o=order: live.sal(o, "staging", "FAILED"), 5)  # type: ignore[misc]
+    assert "cannot pull their image" in live.verdict(orders["cxserver"][0])
+    _git_follows(live, before)
 
 
-def test_after_bad_images_a_rollback_makes_git_agree(live: Live) -> None:
-    """helm went back already, so git alone follows, and no pod is touched."""
+def _git_follows(live: Live, before: Mapping[str, set[str]]) -> None:
+    """Helm went back already: after a rollback git agrees, and no pod was touched."""
     releases = {SERVICE: "main", "cxserver": "main", "mobileapps": "staging"}
-    before = {service: live.history(service, "staging", name)[-1]["revision"] for service, name in releases.items()}
+    revisions = {service: live.history(service, "staging", name)[-1]["revision"] for service, name in releases.items()}
     for service, order in [(service, live.order(f"!rollback {service} staging")) for service in releases]:
         live.succeeds(order)
-        assert live.git_tag(service, "staging") == next(iter(live.pods(service, "staging")))
-        assert live.history(service, "staging", releases[service])[-1]["revision"] == before[service]
+        assert {live.git_tag(service, "staging")} == before[service] == set(live.pods(service, "staging"))
+        assert live.history(service, "staging", releases[service])[-1]["revision"] == revisions[service]
         assert live.applied(order) == []
 
 

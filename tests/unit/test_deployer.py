@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from quarterdeck.core.errors import ConflictError, PermanentError, TemporaryError
+from quarterdeck.core.errors import ConflictError, TemporaryError
 from quarterdeck.core.model import ChangeStatus, MergeMode
 from quarterdeck.core.rollout import State, StepName
 from quarterdeck.testing.review import Gate
-from tests.unit.world import CHARTS, NEW, NEWER, OLD, VALUES, Deck, Fate, values
+from quarterdeck.testing.runner import FakeJob
+from tests.unit.world import CHARTS, NEW, NEWER, OLD, VALUES, Deck, hanging, values
 
 
 async def test_a_plain_staging_deploy_runs_to_its_end(deck: Deck) -> None:
@@ -39,181 +40,6 @@ async def test_in_submit_mode_the_bot_submits() -> None:
     deck.announce()
     assert (await deck.deploy()).state is State.SUCCEEDED
     await deck.close()
-
-
-async def crashed(at: int, after: bool) -> tuple[Deck, bool]:
-    """A staging deploy whose process dies at its call number *at*, taken up by the next process."""
-    deck = Deck()
-    deck.announce()
-    await deck.say("versions citoid")
-    deck.fate = Fate(at, after)
-    deck.build(mortal=True)
-    asking = asyncio.create_task(deck.say("deploy citoid staging"))
-    driving = asyncio.create_task(driven(deck))
-    dying = asyncio.create_task(deck.fate.reached.wait())
-    async with asyncio.timeout(10):
-        await asyncio.wait({dying, driving}, return_when=asyncio.FIRST_COMPLETED)
-    died = dying.done()
-    for task in (asking, driving, dying):
-        task.cancel()
-    await asyncio.gather(asking, driving, dying, return_exceptions=True)
-    await deck.crash()
-    if deck.store.tables.rollouts:
-        await deck.settle()
-    return deck, died
-
-
-async def driven(deck: Deck) -> None:
-    """Wait until the rollout is over."""
-    await deck.until(lambda: deck.store.tables.rollouts and deck.rollout().ended)
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before its effect", "after its effect"])
-async def test_a_crash_at_any_call_ends_in_the_aim(after: bool) -> None:
-    """Whatever the process was doing when it died: the next one ends it, with one effect of each kind."""
-    at, died = 0, True
-    while died:
-        deck, died = await crashed(at, after)
-        call = deck.fate.calls[-1] if deck.fate.calls else ""
-        where = f"died at call {at}, {call}"
-        if not deck.store.tables.rollouts:
-            assert deck.cluster.applied == [], where
-        else:
-            rollout = deck.rollout()
-            assert rollout.state is State.SUCCEEDED, f"{where}: {rollout.state} {rollout.note}"
-            assert deck.cluster.applied == [("staging", NEW)], where
-            assert len(deck.review.changes) == 1, where
-            assert deck.debts == {"codfw": NEW, "eqiad": NEW}, where
-            assert [line.split()[4] for line in deck.sal] == ["START", "DONE"], where
-            assert sum("OK in" in line for line in deck.said()) == 1, where
-        at += 1
-        await deck.close()
-    assert at > 30
-
-
-async def hanging(deck: Deck, words: str = "citoid staging") -> None:
-    """A deploy whose helm takes until it is interrupted, or until `release_hang`."""
-    deck.cluster.hang, deck.cluster.release_hang = asyncio.Event(), asyncio.Event()
-    assert await deck.say(f"deploy {words}") == ""
-    async with asyncio.timeout(10):
-        await deck.cluster.hang.wait()
-
-
-async def test_a_running_job_is_followed_by_the_next_process(deck: Deck) -> None:
-    """The process dies while helm works: the next one follows the same job to its end."""
-    await hanging(deck)
-    taken = await deck.crash()
-    assert [r.number for r in taken] == [1]
-    assert deck.cluster.release_hang is not None
-    deck.cluster.release_hang.set()
-    assert (await deck.settle()).state is State.SUCCEEDED
-    assert len(deck.apply_jobs()) == 1
-    assert [line.split()[4] for line in deck.sal] == ["START", "DONE"]
-
-
-async def test_a_job_that_ended_meanwhile_is_read(deck: Deck) -> None:
-    """The job ended while nobody looked: its exit status is found, nothing is applied again."""
-    await hanging(deck)
-    await deck.deployer.close()
-    assert deck.cluster.release_hang is not None
-    deck.cluster.release_hang.set()
-    await deck.until(lambda: deck.apply_jobs()[0].ended)
-    await deck.crash()
-    assert (await deck.settle()).state is State.SUCCEEDED
-    assert deck.cluster.applied == [("staging", NEW)]
-
-
-async def test_a_job_without_an_exit_status_is_unknown(deck: Deck) -> None:
-    """Helmfile was killed: nobody can say what it did, so it is UNKNOWN, says what serves, and keeps its target."""
-    await hanging(deck)
-    await deck.runner.kill(deck.apply_jobs()[0].name)
-    rollout = await deck.settle()
-    assert rollout.state is State.UNKNOWN
-    assert f"staging serves {OLD[:17]} (1/1)" in deck.last
-    assert "!retry 1" in deck.last
-    assert "UNKNOWN" in deck.sal[-1]
-    assert "held by #1" in await deck.say("deploy citoid staging", "bob")
-
-
-async def test_a_rebooted_host_is_unknown(deck: Deck) -> None:
-    """The job is gone and so is the host it was on: UNKNOWN, never a second apply on a guess."""
-    await hanging(deck)
-    await deck.deployer.close()
-    await deck.runner.reboot()
-    deck.runner.jobs.clear()
-    deck.cluster.boot = "boot-2"
-    await deck.crash()
-    assert (await deck.settle()).state is State.UNKNOWN
-    assert deck.cluster.applied == [("staging", NEW)]
-
-
-async def test_a_job_that_never_began_is_begun(deck: Deck) -> None:
-    """The same host knows no such job and the release stands where it stood: it is applied, under the same name."""
-    await hanging(deck)
-    (name,) = [job.name for job in deck.apply_jobs()]
-    await deck.deployer.close()
-    await deck.runner.kill(name)
-    del deck.runner.jobs[name]
-    deck.cluster.applied.clear()
-    deck.cluster.hang = None
-    await deck.crash()
-    assert (await deck.settle()).state is State.SUCCEEDED
-    assert [job.name for job in deck.apply_jobs()] == [name]
-    assert [line.split()[4] for line in deck.sal] == ["START", "DONE"]
-
-
-async def test_a_job_that_is_gone_and_a_release_that_moved_is_unknown(deck: Deck) -> None:
-    """Somebody is at another revision already: nobody knows whether it was us."""
-    await hanging(deck)
-    (name,) = [job.name for job in deck.apply_jobs()]
-    await deck.deployer.close()
-    await deck.runner.kill(name)
-    del deck.runner.jobs[name]
-    deck.cluster._upgrade(("citoid", "staging"), deck.cluster.live["citoid", "staging"][0], "")
-    await deck.crash()
-    assert (await deck.settle()).state is State.UNKNOWN
-
-
-async def test_a_host_that_stays_away_after_a_crash_is_unknown(deck: Deck) -> None:
-    """The apply may still run there: a host that does not answer leaves the rollout UNKNOWN, not FAILED."""
-    await hanging(deck)
-    await deck.deployer.close()
-    deck.runner.away = True
-    await deck.crash()
-    assert (await deck.settle()).state is State.UNKNOWN
-    deck.runner.away = False
-    assert "going on from apply" in await deck.say("retry 1")
-    assert deck.cluster.release_hang is not None
-    deck.cluster.release_hang.set()
-    assert (await deck.settle()).state is State.SUCCEEDED
-    assert len(deck.apply_jobs()) == 1
-
-
-async def test_a_found_job_with_another_command_is_not_taken_for_ours(deck: Deck) -> None:
-    """A job of our name whose command has another digest is refused."""
-    await hanging(deck)
-    await deck.deployer.close()
-    job = deck.apply_jobs()[0]
-    job.script += " "
-    await deck.crash()
-    rollout = await deck.settle()
-    assert rollout.state is State.UNKNOWN, rollout.note
-    assert "another command" in rollout.note
-
-
-async def test_a_full_disk_of_our_own_while_helm_works_is_unknown(deck: Deck) -> None:
-    """Where we cannot keep the log we lose sight of the job, and say so."""
-    real = deck.files.append
-
-    async def full(number: int, name: str, data: bytes) -> int:
-        if "apply" in name:
-            raise PermanentError("the disk is full")
-        return await real(number, name, data)
-
-    deck.files.append = full  # type: ignore[method-assign]
-    deck.cluster.hang, deck.cluster.release_hang = asyncio.Event(), asyncio.Event()
-    await deck.say("deploy citoid staging")
-    assert (await deck.settle()).state is State.UNKNOWN
 
 
 async def test_a_crashing_image_fails_and_says_what_serves(deck: Deck) -> None:
@@ -404,22 +230,6 @@ async def test_short_outages_are_waited_out(deck: Deck) -> None:
     assert (await deck.deploy()).state is State.SUCCEEDED
 
 
-async def test_an_end_is_saved_as_soon_as_the_store_lets_us(deck: Deck) -> None:
-    """A store that is away when the end is to be saved: tried again, until it is."""
-    real, refused = deck.store.save, []
-
-    async def save(old: object, new: object, *rest: object, **more: object) -> object:
-        if getattr(new, "state", None) is State.FAILED and len(refused) < 3:
-            refused.append(new)
-            raise TemporaryError("disk full")
-        return await real(old, new, *rest, **more)  # type: ignore[arg-type]
-
-    deck.store.save = save  # type: ignore[method-assign, assignment]
-    deck.review.gate = Gate.FAIL
-    assert (await deck.deploy()).state is State.FAILED
-    assert len(refused) == 3
-
-
 async def test_an_unexpected_error_ends_the_rollout_too(deck: Deck) -> None:
     """A bug in a step: FAILED where nothing is in flight, without the exception's text in chat."""
     deck.review.faults.once("propose", ZeroDivisionError("secret detail"))
@@ -445,14 +255,6 @@ async def test_questions_close_in_time(deck: Deck) -> None:
     assert (await deck.store.audit(2))[0].who == "worker"
 
 
-async def test_waiting_outlives_the_process(deck: Deck) -> None:
-    """An open question is answered in the next process as in this one."""
-    await deck.deploy()
-    await deck.deploy("citoid production")
-    assert await deck.crash() == ()
-    assert (await deck.confirm(2)).state is State.SUCCEEDED
-
-
 async def test_the_deadline_of_a_question_depends_on_the_place(deck: Deck) -> None:
     """Half an hour in production."""
     await deck.deploy()
@@ -464,3 +266,102 @@ async def test_the_deadline_of_a_question_depends_on_the_place(deck: Deck) -> No
 def test_the_charts_project_is_the_catalogues() -> None:
     """The world's Gerrit and catalogue speak of the same repository."""
     assert Deck().catalogue.charts.project == CHARTS
+
+
+async def test_canaries_go_first_and_pay_nothing_yet(deck: Deck) -> None:
+    """The canary is applied and checked before the rest; it does not settle what the environment owes."""
+    deck.cluster.add_canary("codfw")
+    await deck.deploy()
+    waiting = await deck.deploy("citoid codfw")
+    assert [s.key[0::2] for s in waiting.steps if s.environment] == [
+        ("apply", "canary"), ("check", "canary"), ("apply", "default"), ("check", "default"),
+    ]  # fmt: skip
+    real, owed = deck.store.set_debts, []
+
+    async def watched(add: object, paid: object) -> None:
+        await real(add, paid)  # type: ignore[arg-type]
+        checked = deck.rollout(2).result(StepName.CHECK, "codfw", "default")
+        owed.append(("codfw" in deck.debts, bool(checked)))
+
+    deck.store.set_debts = watched  # type: ignore[method-assign, assignment]
+    rollout = await deck.confirm(2)
+    assert rollout.state is State.SUCCEEDED, rollout.note
+    assert all(owes is not checked for owes, checked in owed)
+    assert deck.debts == {"eqiad": NEW}
+    assert [line.split("[")[1].split("]")[0] for line in deck.sal[2:]] == ["codfw/canary"] * 2 + ["codfw"] * 2
+
+
+async def test_a_bad_canary_stops_the_rest(deck: Deck) -> None:
+    """Only the canary has the new image; the rest of its environment is as it was."""
+    deck.cluster.add_canary("codfw")
+    await deck.deploy()
+    await deck.deploy("citoid production")
+    deck.cluster.broken.add(NEW)
+    rollout = await deck.confirm(2)
+    assert rollout.state is State.FAILED
+    assert deck.cluster.tags["codfw", "canary"] == NEW
+    assert deck.cluster.tags["codfw", "main"] == OLD
+    assert "eqiad not touched" in deck.last
+    assert set(deck.debts) == {"codfw", "eqiad"}
+
+
+async def test_pods_that_go_bad_are_told_long_before_helm_gives_up(deck: Deck) -> None:
+    """One early warning with the way back, the evidence kept, and a sign of life every few minutes."""
+    await hanging(deck)
+    deck.cluster.run("staging", NEW, ready=False)
+    await deck.until(lambda: any("looks bad" in line for line in deck.said()))
+    warning = next(line for line in deck.said() if "looks bad" in line)
+    assert warning.startswith("alice: #1 citoid staging looks bad: 1/1 new pods crash (exit 1)")
+    assert "!stop 1 = go back now" in warning
+    assert "helm gives up by itself at 14:0" in warning
+    await deck.until(lambda: any("still at it" in line for line in deck.said()))
+    await deck.say("stop 1")
+    await deck.settle()
+    assert sum("looks bad" in line for line in deck.said()) == 1
+    assert deck.files.texts[1, "staging.default.evidence.json"]
+
+
+async def test_helms_end_is_explained_by_what_the_watcher_saw(deck: Deck) -> None:
+    """Helm removed the bad pods; the reason they had is the one in the verdict."""
+    await hanging(deck)
+    deck.cluster.run("staging", NEW, ready=False)
+    await deck.until(lambda: (1, "staging.default.evidence.json") in deck.files.texts)
+    deck.cluster.run("staging", OLD)
+    deck.cluster.status = 1
+    assert deck.cluster.release_hang is not None
+    deck.cluster.release_hang.set()
+    rollout = await deck.settle()
+    assert rollout.state is State.FAILED
+    assert "crash (exit 1)" in rollout.note
+    assert f"Back: staging serves {OLD[:17]} (1/1)" in deck.last
+
+
+async def test_a_watcher_that_sees_nothing_is_no_verdict(deck: Deck) -> None:
+    """The cluster does not answer while helm works: the rollout goes on, and is judged afterwards."""
+    await hanging(deck)
+    deck.cluster.faults.always("objects", TemporaryError("timed out"))
+    await deck.until(lambda: (deck.clock.now() - deck.rollout().created).total_seconds() > 20)
+    deck.cluster.faults.always("objects", None)
+    assert deck.cluster.release_hang is not None
+    deck.cluster.release_hang.set()
+    assert (await deck.settle()).state is State.SUCCEEDED
+
+
+async def test_somebody_elses_lock_on_the_host_is_named(deck: Deck) -> None:
+    """The host's lock is held: nothing is applied, and it says so."""
+    deck.cluster.holders["citoid", "staging"] = "bob"
+    rollout = await deck.deploy()
+    assert rollout.state is State.FAILED
+    assert "holds the host's lock" in rollout.note
+
+
+async def test_a_diff_that_fails_says_helmfiles_last_words(deck: Deck) -> None:
+    """Nothing is applied; the lines of the log are the reason."""
+
+    async def fails(job: FakeJob) -> int:
+        await job.write("Error: chart not found\n")
+        return 74
+
+    deck.runner.player = fails
+    assert (await deck.deploy()).state is State.FAILED
+    assert "helmfile diff failed in staging: Error: chart not found. Nothing was applied" in deck.last

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
 from quarterdeck.core.errors import TemporaryError
 from quarterdeck.core.model import ChangeStatus
-from quarterdeck.core.rollout import Kind, State, StepName, StepState
+from quarterdeck.core.rollout import Kind, State, StepName
 from quarterdeck.testing.review import Gate
-from tests.unit.test_deployer import hanging
-from tests.unit.world import NEW, NEWER, OLD, Deck
+from tests.unit.world import LIMITS, NEW, NEWER, OLD, Deck, Fate, hanging
 
 
 async def asked(deck: Deck) -> int:
@@ -66,7 +67,7 @@ async def test_a_gate_faster_than_the_stop_leaves_a_debt(deck: Deck) -> None:
         deck.review.merge(deck.review.changes[0].number)
         await real(change, message)  # type: ignore[arg-type]
 
-    deck.review.abandon = slow  # type: ignore[method-assign, assignment]
+    deck.review.abandon = slow  # type: ignore[method-assign]
     await deck.say("stop 1")
     assert (await deck.settle()).state is State.ABORTED
     assert deck.debts == dict.fromkeys(("staging", "codfw", "eqiad"), NEW)
@@ -360,126 +361,81 @@ async def test_two_retries_at_once_make_one(deck: Deck) -> None:
     assert len(deck.apply_jobs()) == 2
 
 
-# -- rollback ----------------------------------------------------------------------------------------------------
+class Stopping(Fate):
+    """Says `!stop 1` as bob just before a chosen call of the worker."""
+
+    def __init__(self, deck: Deck, at: int) -> None:
+        super().__init__()
+        self.deck, self.when, self.answer = deck, at, ""
+
+    async def decide(self, name: str, act: Callable[[], Awaitable[object]]) -> object:
+        """Let every call pass."""
+        mine = len(self.calls) == self.when
+        self.calls.append(name)
+        if mine and 1 in self.deck.store.tables.rollouts:
+            self.when = -1
+            self.answer = await self.deck.say("stop 1", "bob")
+        return await act()
 
 
-async def test_going_back_after_a_success(deck: Deck) -> None:
-    """The tag that ran before: git and pods, and nobody owes what runs already."""
-    await deck.deploy()
-    back = await deck.order("rollback citoid staging")
-    assert back.state is State.SUCCEEDED, back.note
-    assert (deck.git, deck.cluster.runs["staging"]) == (OLD, OLD)
-    assert deck.debts == {}
+@pytest.mark.parametrize("gate", [Gate.MERGE, Gate.STALL])
+async def test_a_stop_at_any_call_leaves_nothing_under_way(gate: Gate) -> None:
+    """Before whichever call it comes: an end, no job left, no open change of ours, what is merged is owed."""
+    at, calls = 0, 1
+    while at < calls and at < 100:
+        deck = Deck(limits=replace(LIMITS, gate=3.0))
+        deck.announce()
+        deck.review.gate = gate
+        deck.fate = stopping = Stopping(deck, at)
+        deck.build(mortal=True)
+        await deck.say("deploy citoid staging")
+        rollout = await deck.settle()
+        calls, where = (
+            len(stopping.calls),
+            f"stopped before call {at}, {stopping.calls[min(at, len(stopping.calls) - 1)]}",
+        )
+        ends = {State.ABORTED, State.SUCCEEDED} if gate is Gate.MERGE else {State.ABORTED, State.FAILED}
+        assert rollout.state in ends, f"{where}: {rollout.state} {rollout.note}"
+        assert all(job.ended for job in deck.apply_jobs()), where
+        if rollout.state is State.ABORTED:
+            assert "bob" in deck.last, where
+            assert ChangeStatus.NEW not in {c.status for c in deck.review.changes}, where
+        owed = {e: NEW for e in ("staging", "codfw", "eqiad") if deck.git == NEW and deck.cluster.runs[e] != NEW}
+        assert owed.items() <= deck.debts.items(), where
+        assert set(deck.debts.values()) <= {deck.git}, where
+        assert [line.split()[4] for line in deck.sal][:1] in ([], ["START"]), where
+        assert len(deck.sal) in (0, 2), where
+        assert deck.store.tables.targets == {}, where
+        at += 1
+        await deck.close()
+    assert at > 20
 
 
-async def test_git_alone_follows_where_helm_went_back(deck: Deck) -> None:
-    """Helm went back by itself: the rollback edits git, and applies nothing."""
-    deck.cluster.status = 1
-    await deck.deploy()
-    deck.cluster.status = 0
-    applied = list(deck.cluster.applied)
-    back = await deck.order("rollback citoid staging")
-    assert back.state is State.SUCCEEDED
-    assert deck.git == OLD
-    assert deck.cluster.applied == applied
-    assert "git and cluster agree on 2026-08-06-230932" in deck.last
-    assert deck.debts == {}
+async def test_what_is_ordered_in_private_is_seen_by_all(deck: Deck) -> None:
+    """A stop in private is echoed into the rollout's room, and works."""
+    deck.review.gate = Gate.STALL
+    await deck.say("deploy citoid staging")
+    await deck.say("stop 1", "bob", room="")
+    assert (await deck.settle()).state is State.ABORTED
+    assert any(line == "#1: bob says !stop, in private" for line in deck.said())
+    assert "say that in #deploy" in await deck.say("deploy citoid staging", room="")
 
 
-async def test_production_goes_back_after_one_question(deck: Deck) -> None:
-    """Without ENV it is production; the code says -back-."""
+async def test_a_stop_that_was_overtaken_looks_again(deck: Deck) -> None:
+    """The question was answered between reading and closing: the stop reaches the running rollout."""
     number = await asked(deck)
-    await deck.confirm(number)
-    back = await deck.order("rollback citoid", "bob")
-    assert back.environments == ("codfw", "eqiad")
-    assert back.code.startswith("prod-back-")
-    assert (await deck.confirm(back.number)).state is State.SUCCEEDED
-    assert {deck.cluster.runs[e] for e in ("codfw", "eqiad")} == {OLD}
+    real, code = deck.store.save, deck.rollout(number).code
+    overtaken: list[str] = []
 
+    async def save(*args: object, **more: object) -> object:
+        if not overtaken:
+            overtaken.append("")
+            overtaken[0] = await deck.say(f"confirm {code}")
+        return await real(*args, **more)  # type: ignore[arg-type]
 
-async def test_a_stopped_question_is_nothing_to_go_back_to(deck: Deck) -> None:
-    """What never touched an environment is not what ran there."""
-    await deck.deploy(f"citoid staging {NEW}")
-    deck.ask_first = 3
-    deck.build()
-    waiting = await deck.deploy(f"citoid staging {NEWER}")
-    assert waiting.state is State.WAITING
-    await deck.say(f"stop {waiting.number}")
-    deck.ask_first = 0
-    deck.build()
-    back = await deck.order("rollback citoid staging")
-    assert back.tag == NEW, "git was moved: it goes back to what runs"
-    again = await deck.order("rollback citoid staging")
-    assert again.tag == OLD
-
-
-async def test_going_back_twice_does_not_go_forward(deck: Deck) -> None:
-    """After a rollback the bad tag is not "the one before"."""
-    await deck.deploy()
-    await deck.order("rollback citoid staging")
-    said = await deck.say("rollback citoid staging")
-    assert said.startswith("alice: back to what?")
-    assert said.endswith("Nothing done")
-
-
-async def test_nothing_to_go_back_to(deck: Deck) -> None:
-    """No record: the tag is to be said."""
-    said = await deck.say("rollback citoid staging")
-    assert "back to what? I have no record" in said
-    assert said.endswith("Nothing done")
-
-
-async def test_back_to_what_runs_is_nothing_to_do(deck: Deck) -> None:
-    """Git and cluster agree already."""
-    said = await deck.say(f"rollback citoid staging {OLD}")
-    assert said == "alice: citoid staging: pods and git have 2026-08-06-230932 already. Nothing to do."
-
-
-# -- who ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("verb", ["deploy citoid staging", "apply citoid staging", "rollback citoid staging"])
-async def test_who_may_not_gets_told_why(deck: Deck, verb: str) -> None:
-    """No account, an unknown account, the wrong groups, the wrong room: nothing is accepted."""
-    await deck.deploy()
-    for actor, word in (
-        (deck.actor("alice", account=None), "not identified"),
-        (deck.actor("mallory"), "do not know the account mallory"),
-        (deck.actor("eve"), "is for deployers"),
-    ):
-        name, _, rest = verb.partition(" ")
-        (said,) = await deck.reception.answer(name, actor, rest)
-        assert word in said
-        assert said.endswith("Nothing done")
-    assert len(deck.store.tables.rollouts) == 1
-
-
-async def test_sre_may_go_back_and_no_more(deck: Deck) -> None:
-    """Group sre may roll back what it may not deploy."""
-    await deck.deploy()
-    assert "is for deployers" in await deck.say("deploy citoid staging", "sre1")
-    assert (await deck.order("rollback citoid staging", "sre1")).state is State.SUCCEEDED
-
-
-async def test_the_audit_says_who(deck: Deck) -> None:
-    """Moves by people carry their names, moves by the worker carry its."""
-    number = await asked(deck)
-    await deck.confirm(number, "bob")
-    rows = [(row.who, row.verb) for row in await deck.store.audit(number)]
-    assert ("alice", "accept") in rows
-    assert ("bob", "approve") in rows
-    assert ("worker", "finish") in rows
-    waiting = await deck.deploy(f"citoid production {NEWER}")
-    await deck.say(f"stop {waiting.number}", "sre1")
-    await deck.say(f"stop {waiting.number}", "bob")
-    assert (await deck.store.audit(waiting.number))[0].who == "bob"
-
-
-async def test_what_a_step_lost_is_not_done(deck: Deck) -> None:
-    """An UNKNOWN rollout's lost step stays visible."""
-    await hanging(deck)
-    await deck.runner.kill(deck.apply_jobs()[0].name)
-    rollout = await deck.settle()
-    step = rollout.current
-    assert step is not None
-    assert step.state is StepState.LOST
+    deck.store.save = save  # type: ignore[method-assign, assignment]
+    said = await deck.say(f"stop {number}", "bob")
+    assert "goes on" in overtaken[0]
+    assert said.startswith(f"#{number}: stopping")
+    assert (await deck.settle(number)).state is State.ABORTED
+    assert deck.cluster.applied == [("staging", NEW)]

@@ -11,8 +11,7 @@ from quarterdeck.core.errors import StaleError, WrongStateError
 from quarterdeck.core.model import Actor, ChangeStatus, Line
 from quarterdeck.core.rollout import MOVES, Move, State, Step, StepName, advance, change_id, job_name
 from quarterdeck.testing.review import Gate
-from tests.unit.test_deployer import hanging
-from tests.unit.world import NEW, NEWER, OLD, SECRET, VALUES, Deck, config_map, rolled, values
+from tests.unit.world import NEW, NEWER, OLD, SECRET, VALUES, Deck, config_map, hanging, rolled, values
 
 
 async def test_law_1_only_the_worker_moves_a_running_rollout(deck: Deck) -> None:

@@ -78,9 +78,8 @@ async def test_an_image_the_registry_has_not_got_is_refused(deck: Deck) -> None:
 async def test_a_dead_system_is_a_refusal(deck: Deck, fault: str, word: str) -> None:
     """What cannot be read is not guessed."""
     error = TemporaryError("connection refused")
-    {"charts": deck.charts, "registry": deck.registry, "cluster": deck.cluster}[fault].faults.always(
-        {"charts": "tip", "registry": "digest", "cluster": "objects"}[fault], error
-    )
+    faults = {"charts": deck.charts.faults, "registry": deck.registry.faults, "cluster": deck.cluster.faults}[fault]
+    faults.always({"charts": "tip", "registry": "digest", "cluster": "objects"}[fault], error)
     assert word in await refused(deck, "deploy citoid staging")
 
 

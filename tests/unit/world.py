@@ -151,6 +151,8 @@ class Cluster(FakeHost):
         self.broken: set[str] = set()
         self.extra: dict[str, str] = {}
         self.runs: dict[str, str] = {}
+        self.tags: dict[tuple[str, str], str] = {}
+        self.parts: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
         self.applied: list[tuple[str, str]] = []
         self.hang: asyncio.Event | None = None
         self.release_hang: asyncio.Event | None = None
@@ -185,10 +187,20 @@ class Cluster(FakeHost):
         self.faults.check(f"objects {environment}")
         return await super().objects(service, environment)
 
-    def run(self, environment: str, tag: str, ready: bool = True) -> None:
-        """Let pods of a tag run there."""
-        self.runs[environment] = tag
-        self.pods["citoid", environment] = pods(tag, self.replicas[environment], self.digests.get(tag, ""), ready)
+    def run(self, environment: str, tag: str, ready: bool = True, releases: Sequence[str] = ()) -> None:
+        """Let pods of a tag run there, of some releases or of all."""
+        live = [release.name for release in self.live["citoid", environment]]
+        for name in releases or live:
+            digest = self.digests.get(tag, "")
+            self.parts[environment, name] = pods(tag, self.replicas[environment], digest, ready, name)
+            self.tags[environment, name] = tag
+        self.runs[environment] = self.tags[environment, "main"]
+        self.pods["citoid", environment] = [o for name in live for o in self.parts[environment, name]]
+
+    def add_canary(self, environment: str) -> None:
+        """Give an environment a second release, as mw services have."""
+        self.live["citoid", environment].append(Release("canary", "citoid", "app-1", 3, "deployed"))
+        self.run(environment, self.runs[environment])
 
     async def play(self, job: FakeJob) -> int:
         """Diff what git says at the job's commit against what runs, then as FakeHost does."""
@@ -196,10 +208,12 @@ class Cluster(FakeHost):
         self.scripts[job.name] = order
         place = (order["service"], order["environment"])
         wanted = self._wanted(order)
-        old, body = self.runs[place[1]], self.extra.get(place[1], "")
-        if wanted != old:
-            body = deployment(old, wanted, self.replicas[place[1]]) + body
-        self.bodies[place] = {"main": body}
+        self.bodies[place] = {}
+        for release in self.live[place]:
+            old, body = self.tags[place[1], release.name], self.extra.get(place[1], "")
+            if wanted != old:
+                body = deployment(old, wanted, self.replicas[place[1]], release.name) + body
+            self.bodies[place][release.name] = body
         self._tag = wanted
         return await super().play(job)
 
@@ -232,17 +246,17 @@ class Cluster(FakeHost):
         await job.write("  main UPDATED\n")
         return 0
 
-    def _pods_follow(self, _service: str, environment: str, _wanted: Sequence[str]) -> None:
+    def _pods_follow(self, _service: str, environment: str, wanted: Sequence[str]) -> None:
         self.extra.pop(environment, None)
-        self.run(environment, self._tag, ready=self._tag not in self.broken)
+        self.run(environment, self._tag, self._tag not in self.broken, wanted)
 
 
-def pods(tag: str, count: int, digest: str = "", ready: bool = True) -> list[Mapping[str, Any]]:
-    """A Deployment of release main with its newest ReplicaSet and pods, as kubectl shows them."""
+def pods(tag: str, count: int, digest: str = "", ready: bool = True, release: str = "main") -> list[Mapping[str, Any]]:
+    """A Deployment of a release with its newest ReplicaSet and pods, as kubectl shows them."""
     image = f"registry.example/{IMAGE}:{tag}"
     spec = {"containers": [{"name": "main", "image": image}]}
-    labels, hashed = {"pod-template-hash": tag}, f"citoid-{tag}"
-    annotations = {"deployment.kubernetes.io/revision": "2", "meta.helm.sh/release-name": "main"}
+    labels, hashed = {"pod-template-hash": tag}, f"citoid-{tag}" + ("" if release == "main" else f"-{release}")
+    annotations = {"deployment.kubernetes.io/revision": "2", "meta.helm.sh/release-name": release}
     state = {"running": {}} if ready else {"waiting": {"reason": "CrashLoopBackOff"}}
     status = {
         "name": "main",
@@ -255,7 +269,7 @@ def pods(tag: str, count: int, digest: str = "", ready: bool = True) -> list[Map
     return [
         {
             "kind": "Deployment",
-            "metadata": {"name": "citoid-main", "uid": "d", "generation": 1, "annotations": annotations},
+            "metadata": {"name": f"citoid-{release}", "uid": release, "generation": 1, "annotations": annotations},
             "spec": {"replicas": count, "template": {"spec": spec}},
             "status": {"observedGeneration": 1, "replicas": count},
         },
@@ -263,7 +277,7 @@ def pods(tag: str, count: int, digest: str = "", ready: bool = True) -> list[Map
             "kind": "ReplicaSet",
             "metadata": {
                 "name": hashed, "uid": hashed, "labels": labels, "annotations": annotations,
-                "ownerReferences": [{"kind": "Deployment", "name": "citoid-main", "uid": "d"}],
+                "ownerReferences": [{"kind": "Deployment", "name": f"citoid-{release}", "uid": release}],
             },
         },
         *(
@@ -285,10 +299,10 @@ def pods(tag: str, count: int, digest: str = "", ready: bool = True) -> list[Map
     ]  # fmt: skip
 
 
-def deployment(old: str, new: str, replicas: int) -> str:
+def deployment(old: str, new: str, replicas: int, release: str = "main") -> str:
     """The part of a diff in which the Deployment's image changes."""
-    lines = ["citoid, citoid-main, Deployment (apps) has changed:"]
-    lines += ["  apiVersion: apps/v1", "  kind: Deployment", "  metadata:", "    name: citoid-main", "  spec:"]
+    lines = [f"citoid, citoid-{release}, Deployment (apps) has changed:"]
+    lines += ["  apiVersion: apps/v1", "  kind: Deployment", "  metadata:", f"    name: citoid-{release}", "  spec:"]
     lines += [
         f"    replicas: {replicas}",
         "    template:",
@@ -343,7 +357,10 @@ class Fate:
 
     async def decide(self, name: str, act: Callable[[], Awaitable[Any]]) -> Any:
         """Let a call pass, or never return."""
-        if self.reached.is_set():
+        if self.reached.is_set():  # the dead do not tidy up
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError
             await asyncio.get_running_loop().create_future()
         mine = len(self.calls) == self.at
         self.calls.append(name)
@@ -435,7 +452,7 @@ class Deck:
             host=port(self.cluster),
             store=port(self.store),
             files=port(self.files),
-            voice=_Clean(_VOICE, self.redactor),  # type: ignore[arg-type]
+            voice=_Clean(_VOICE, self.redactor),
             clock=self.clock,
             redactor=self.redactor,
             limits=self.limits,
@@ -558,3 +575,11 @@ def rolled(**changes: Any) -> Rollout:
         facts={"nick": "alice"},
     )
     return replace(plain, **changes)
+
+
+async def hanging(deck: Deck, words: str = "citoid staging") -> None:
+    """A deploy whose helm takes until it is interrupted, or until `release_hang`."""
+    deck.cluster.hang, deck.cluster.release_hang = asyncio.Event(), asyncio.Event()
+    assert await deck.say(f"deploy {words}") == ""
+    async with asyncio.timeout(10):
+        await deck.cluster.hang.wait()

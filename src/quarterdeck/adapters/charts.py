@@ -23,6 +23,7 @@ from .charts_tree import Listing, Reach, target
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REF = "refs/quarterdeck/tip"
 _DEPTH = 50  #: commits of the first fetch; later ones bring what is new
+_SILENCE = 10  #: seconds without a byte after which a fetch is given up
 _DEEPEN = 1000
 _MAX_FILE = 1 << 20
 _REFUSED = (
@@ -212,7 +213,10 @@ class GitCharts:
 
     async def _fetch(self, *what: str) -> None:
         command = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *what[:-1], self._url, what[-1])
-        await self._git(*command, env=self._credentials())
+        env = self._credentials()
+        if not any(word.startswith("--depth") for word in what):  # only the first fetch may take its time
+            env |= {"GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": str(_SILENCE)}
+        await self._git(*command, env=env)
 
     def _credentials(self) -> dict[str, str]:
         """The token in git's environment, where no process list shows it, for this one server."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import secrets
-import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
-from . import grammar, policy, values
+from . import grammar, policy
 from .deployer import Deployer
 from .errors import BusyError, NotFoundError, RequestError, StaleError, TemporaryError, WrongStateError
 from .grammar import NOTHING
+from .intake import drafted
 from .model import Actor, Line, Service
 from .orders import Order, Orders, short, title
 from .ports import JobState
 from .rollout import HOLDING, Kind, Move, Rollout, State, Step, StepName, StepState, advance, job_name, retried
-from .steps.gate import BEFORE
 from .world import World
 
 _RESTING = {State.WAITING, State.FAILED, State.UNKNOWN}
@@ -168,46 +166,7 @@ class Desk:
         return tuple(taken)
 
     async def _accept(self, actor: Actor, order: Order, kind: Kind, takeover: tuple[int, ...]) -> str:
-        assert actor.person is not None, "authorise() lets nobody through whom the catalogue does not know"
-        names: tuple[StepName, ...] = (StepName.SYNC, StepName.DIFF, StepName.GATE)
-        if kind is not Kind.APPLY:
-            names = (StepName.EDIT, StepName.MERGE, *names)
-        first = (Step(StepName.GATE, stage=BEFORE),) if order.ask_first else ()
-        running = {e: order.situation.running(e) for e in order.situation.serving}
-        pending = tuple(
-            e
-            for e, (old, new) in order.plan.effect.items()
-            if old != new and e not in order.environments and running.get(e, "") != new
-        )
-        bad = next((running[e] for e in order.environments if running.get(e) not in ("", order.tag)), "")
-        rollout = Rollout(
-            id=secrets.token_hex(8),
-            kind=kind,
-            service=order.service.name,
-            environments=order.environments,
-            tag=order.tag,
-            before={e: running.get(e, "") for e in order.environments},
-            actor=actor.person.name,
-            shell=actor.person.shell,
-            account=f"{actor.network}:{actor.account}",
-            home=f"{actor.network}/{actor.room or self._first_room(order.service)}",
-            created=self.world.clock.now(),
-            steps=(*first, *(Step(name) for name in names)),
-            reason=self.world.redactor.text(order.request.reason),
-            pending=pending,
-            facts={
-                "nick": actor.nick,
-                "running": running,
-                "git": dict(order.situation.git),
-                "bad_tag": order.situation.git.get(order.environments[0], bad),
-                "timeout": {e: values.timeout(order.tree, order.service.name) for e in order.environments},
-                "files": sorted(order.plan.files),
-                "ask_first": order.ask_first,
-                "takeover": list(takeover),
-                "commits": await self._commits(order),
-                "usual_gate": await self._usual_gate(),
-            },
-        )
+        rollout = await drafted(self.world, actor, order, kind, takeover)
         await self._refuse_if_edited(order, takeover)
         try:
             accepted = await self.world.store.accept(
@@ -215,13 +174,13 @@ class Desk:
             )
         except StaleError as error:
             raise BusyError(f"{error}. Say it again. {NOTHING}") from error
-        said = []
-        for number in takeover:
-            other = await self.world.store.get(number)
-            if other is not None:
-                why = f"Taken over by rollout #{accepted.number} ({accepted.actor})"
-                said.append(await self._left_open(other, why))
+        said = await self._take_back(takeover, f"Taken over by rollout #{accepted.number} ({accepted.actor})")
         self.deployer.take_up(accepted)
+        return said
+
+    async def _take_back(self, numbers: Sequence[int], why: str) -> str:
+        found = [await self.world.store.get(number) for number in numbers]
+        said = [await self._left_open(rollout, why) for rollout in found if rollout is not None]
         return " ".join(filter(None, said))
 
     async def _left_open(self, rollout: Rollout, why: str) -> str:
@@ -242,25 +201,6 @@ class Desk:
                     f"{way}. {NOTHING}",
                     rollout.number,
                 )
-
-    async def _usual_gate(self) -> float:
-        """Seconds the gate took lately, the median; 0 where too few merges are known to say."""
-        done = await self.world.store.find({State.SUCCEEDED}, limit=20)
-        merges = [s for r in done if (s := r.step(StepName.MERGE)) and not s.result.get("already")]
-        took = [(s.ended - s.started).total_seconds() for s in merges if s.started and s.ended]
-        return statistics.median(took) if len(took) >= 3 else 0.0
-
-    async def _commits(self, order: Order) -> int:
-        """How many merged changes lie between what runs and what is asked for; 0 where the ledger cannot tell."""
-        known = await self.world.store.builds(image=order.service.image, limit=500)
-        merged = {b.tag: b.merged for b in known}
-        old, new = order.situation.running(order.environments[0]), order.tag
-        if old not in merged or new not in merged:
-            return 0
-        return len({b.change for b in known if merged[old] < b.merged <= merged[new]})
-
-    def _first_room(self, service: Service) -> str:
-        return service.rooms[0].partition("/")[2] if service.rooms else ""
 
     # -- answering ---------------------------------------------------------------------------------------------
 

@@ -133,7 +133,7 @@ class Pages:
         }
 
     def _serving(self, dossier: Dossier) -> list[tuple[str, str, bool]]:
-        """Environment, what it serves, and whether that is nothing good."""
+        """Environment, what to say of it, and whether that is nothing good."""
         said = []
         for environment, pods in dossier.pods.items():
             tags: dict[str, int] = {}
@@ -141,7 +141,7 @@ class Pages:
                 if pod.ready:
                     tags[pod.tag] = tags.get(pod.tag, 0) + 1
             shown = (f"{self._tag(dossier.rollout, tag)} ({words.count(n, 'pod')})" for tag, n in tags.items())
-            said.append((environment, words.listed(shown) or "NOTHING", not tags))
+            said.append((environment, f"serves {words.listed(shown) or 'NOTHING'}", not tags))
         return said + [(e, f"cannot be seen: {why}", True) for e, why in dossier.blind.items()]
 
 

@@ -18,7 +18,8 @@ async def sync(run: Run, step: Step) -> Mapping[str, Any]:
     """
     world = run.world
     merged = run.rollout.result(StepName.MERGE).get("commit")
-    wanted = str(merged or step.intent.get("commit", ""))
+    # a person's retry follows a repair that was merged since, so it waits for the tip
+    wanted = str(step.intent.get("commit") or (merged if step.attempt == 1 else "") or "")
     if not wanted:
         wanted = await run.patiently("Gerrit", world.charts.tip, world.limits.gate)
     step = await run.intend(step, commit=wanted)

@@ -1,0 +1,80 @@
+"""Makes a rollout of an order: who asked, the first steps, and the facts that later words and steps need."""
+
+from __future__ import annotations
+
+import secrets
+import statistics
+
+from . import values
+from .model import Actor, Service
+from .orders import Order
+from .rollout import Kind, Rollout, State, Step, StepName
+from .steps.gate import BEFORE
+from .world import World
+
+
+async def drafted(world: World, actor: Actor, order: Order, kind: Kind, takeover: tuple[int, ...]) -> Rollout:
+    """The rollout, not yet accepted: it has no number and holds nothing."""
+    assert actor.person is not None, "authorise() lets nobody through whom the catalogue does not know"
+    names: tuple[StepName, ...] = (StepName.SYNC, StepName.DIFF, StepName.GATE)
+    if kind is not Kind.APPLY:
+        names = (StepName.EDIT, StepName.MERGE, *names)
+    first = (Step(StepName.GATE, stage=BEFORE),) if order.ask_first else ()
+    running = {e: order.situation.running(e) for e in order.situation.serving}
+    bad = next((running[e] for e in order.environments if running.get(e) not in ("", order.tag)), "")
+    return Rollout(
+        id=secrets.token_hex(8),
+        kind=kind,
+        service=order.service.name,
+        environments=order.environments,
+        tag=order.tag,
+        before={e: running.get(e, "") for e in order.environments},
+        actor=actor.person.name,
+        shell=actor.person.shell,
+        account=f"{actor.network}:{actor.account}",
+        home=f"{actor.network}/{actor.room or _first_room(order.service)}",
+        created=world.clock.now(),
+        steps=(*first, *(Step(name) for name in names)),
+        reason=world.redactor.text(order.request.reason),
+        pending=_pending(order),
+        facts={
+            "nick": actor.nick,
+            "running": running,
+            "git": dict(order.situation.git),
+            "bad_tag": order.situation.git.get(order.environments[0], bad),
+            "timeout": {e: values.timeout(order.tree, order.service.name) for e in order.environments},
+            "files": sorted(order.plan.files),
+            "ask_first": order.ask_first,
+            "takeover": list(takeover),
+            "commits": await _commits(world, order),
+            "usual_gate": await _usual_gate(world),
+        },
+    )
+
+
+async def _usual_gate(world: World) -> float:
+    """Seconds the gate took lately, the median; 0 where too few merges are known to say."""
+    done = await world.store.find({State.SUCCEEDED}, limit=20)
+    merges = [s for r in done if (s := r.step(StepName.MERGE)) and not s.result.get("already")]
+    took = [(s.ended - s.started).total_seconds() for s in merges if s.started and s.ended]
+    return statistics.median(took) if len(took) >= 3 else 0.0
+
+
+async def _commits(world: World, order: Order) -> int:
+    """How many merged changes lie between what runs and what is asked for; 0 where the ledger cannot tell."""
+    known = await world.store.builds(image=order.service.image, limit=500)
+    merged = {b.tag: b.merged for b in known}
+    old, new = order.situation.running(order.environments[0]), order.tag
+    if old not in merged or new not in merged:
+        return 0
+    return len({b.change for b in known if merged[old] < b.merged <= merged[new]})
+
+
+def _first_room(service: Service) -> str:
+    return service.rooms[0].partition("/")[2] if service.rooms else ""
+
+
+def _pending(order: Order) -> tuple[str, ...]:
+    """The environments outside the targets that the edit leaves behind git."""
+    changed = ((e, new) for e, (old, new) in order.plan.effect.items() if old != new and e not in order.environments)
+    return tuple(e for e, new in changed if order.situation.running(e) != new)
