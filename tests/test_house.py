@@ -86,10 +86,18 @@ def test_every_chat_template_is_said_by_somebody_and_every_event_has_one() -> No
 
 def test_nothing_speaks_of_how_it_was_produced() -> None:
     """No paths of a workplace, no registry hosts: a stranger's machine has neither."""
-    banned = re.compile(r"(?<![\w.])/work/|\.library|facts/[a-z]+|pypi\.org|proxy\.golang|registry\.npmjs|repo1\.maven|deb\.debian\.org")
+    banned = re.compile(
+        r"(?<![\w.])/work/|\.library|facts/[a-z]+|pypi\.org|proxy\.golang|registry\.npmjs|repo1\.maven|deb\.debian\.org"
+    )
     for path in ROOT.rglob("*"):
         parts = path.relative_to(ROOT).parts
-        if not path.is_file() or parts[0] in {".git", ".venv", "build"} or "run" in parts or path.name.startswith("endpoints") or path.suffix in {".sum", ".pyc"}:
+        if (
+            not path.is_file()
+            or parts[0] in {".git", ".venv", "build"}
+            or "run" in parts
+            or path.name.startswith("endpoints")
+            or path.suffix in {".sum", ".pyc"}
+        ):
             continue
         if path == Path(__file__) or any(p.startswith(".") and p != ".ci" for p in parts):
             continue
