@@ -132,8 +132,9 @@ class Live:
     def order(self, text: str, who: str = "alice", seconds: float = 20) -> Order:
         """Say a command that must become a rollout."""
         heard, at = self.say(text, who)
-        first = self.line(r"(?:^|: )#\d+ |Nothing|not started|cannot|internal", heard, seconds)
-        numbered = re.search(r"(?:^|: )#(\d+) ", first.text)
+        mine = rf"(?:^|: )#(\d+) {re.escape(text.split()[1])} "
+        first = self.line(rf"{mine}|Nothing|not started|cannot|internal", heard, seconds)
+        numbered = re.search(mine, first.text)
         assert numbered, f"{text}: {first.text}"
         assert "Nothing done" not in first.text, f"{text}: {first.text}"
         return Order(int(numbered[1]), first, heard, first.at - at)

@@ -84,6 +84,7 @@ def test_a_slow_image_is_waited_for(live: Live) -> None:
     order = live.order(f"!deploy {SERVICE} staging {live.push(SERVICE, 'slow')}")
     live.succeeds(order)
     assert not [x for x in live.lines_of(order) if "looks bad" in x]
+    assert order.waited < 3.0, "three times the promise for the first line"
 
 
 def test_stop_in_mid_apply_lets_helm_go_back_and_says_so(live: Live) -> None:
@@ -143,18 +144,20 @@ def test_gerrit_away_at_command_time_is_said_and_nothing_begins(live: Live) -> N
     assert re.search("[Gg]errit", said), said
 
 
-def test_gerrit_away_in_mid_rollout_is_waited_for(live: Live) -> None:
-    """It hangs while the gate runs, comes back, and the rollout goes on to one merge and one apply."""
+def test_servers_that_hang_in_mid_rollout_are_waited_for(live: Live) -> None:
+    """Gerrit while the gate runs, the deploy host after it: then one merge, one apply, and OK."""
     live.ci(delay=3)
     try:
         order = live.order(f"!deploy {SERVICE} staging {live.push(SERVICE)}")
         until("our change", lambda: live.charts_changes(order.number), 20)
         with live.stopped(GERRIT):
-            time.sleep(4)  # the outage itself
-        verdict = live.verdict(order, seconds=120)
+            time.sleep(3)  # the outage itself
+        with live.stopped(SSHD):
+            live.cut_ssh()
+            time.sleep(3)  # the outage itself
+        live.succeeds(order)
     finally:
         live.ci()
-    assert " OK " in verdict, verdict
     assert [c["status"] for c in live.charts_changes(order.number)] == ["MERGED"]
     assert len(live.applied(order)) == 1
 
@@ -185,17 +188,6 @@ def test_sessions_cut_in_mid_apply_are_taken_up_again_and_nothing_is_applied_twi
     assert live.history(SERVICE, "staging")[-1]["revision"] == before + 1
     assert len(live.applied(order)) == 1
     assert live.runs(SERVICE, "staging", tag)
-
-
-def test_a_deploy_host_that_hangs_in_mid_rollout_is_waited_for(live: Live) -> None:
-    """Sshd and its sessions stand still for a while before the apply."""
-    order = live.order(f"!deploy {SERVICE} staging {live.push(SERVICE)}")
-    until("our change", lambda: live.charts_changes(order.number), 20)
-    with live.stopped(SSHD):
-        live.cut_ssh()
-        time.sleep(4)  # the outage itself
-    live.succeeds(order)
-    assert len(live.applied(order)) == 1
 
 
 def test_a_cluster_that_hangs_in_the_apply_ends_in_a_true_state(live: Live) -> None:
@@ -341,16 +333,7 @@ def test_two_deploys_of_one_target_at_once_are_told_apart(live: Live) -> None:
     assert " OK " in verdict, verdict
 
 
-# speed, and what may never be written
-
-
-def test_the_first_line_comes_within_three_times_a_second(live: Live) -> None:
-    """Asserted at three times the figure of one second."""
-    order = live.order(f"!deploy {SERVICE} staging {live.push(SERVICE)}")
-    print(f"first line after {order.waited:.2f} s")
-    live.succeeds(order)
-    assert order.waited < 3.0
-    print(*(f"{s['name']} {s['environment']} {s['started']} {s['ended']}" for s in live.json(order.number)["steps"]))
+# what may never be written
 
 
 def test_no_secret_is_in_anything_the_bot_wrote(live: Live) -> None:

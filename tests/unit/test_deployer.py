@@ -200,7 +200,7 @@ async def test_a_service_that_vanished_from_git_is_a_plain_failure(deck: Deck) -
 
     async def gone(commit: str, service: str) -> object:
         calls.append(commit)
-        return await real(commit, service if len(calls) < 3 else "nothing-there")
+        return await real(commit, service if len(calls) < 2 else "nothing-there")
 
     deck.charts.tree = gone  # type: ignore[method-assign, assignment]
     rollout = await deck.deploy()
@@ -283,7 +283,7 @@ async def test_canaries_go_first_and_pay_nothing_yet(deck: Deck) -> None:
         checked = deck.rollout(2).result(StepName.CHECK, "codfw", "default")
         owed.append(("codfw" in deck.debts, bool(checked)))
 
-    deck.store.set_debts = watched  # type: ignore[method-assign, assignment]
+    deck.store.set_debts = watched  # type: ignore[method-assign]
     rollout = await deck.confirm(2)
     assert rollout.state is State.SUCCEEDED, rollout.note
     assert all(owes is not checked for owes, checked in owed)
@@ -365,3 +365,11 @@ async def test_a_diff_that_fails_says_helmfiles_last_words(deck: Deck) -> None:
     deck.runner.player = fails
     assert (await deck.deploy()).state is State.FAILED
     assert "helmfile diff failed in staging: Error: chart not found. Nothing was applied" in deck.last
+
+
+async def test_a_host_that_cannot_begin_a_job_is_quoted(deck: Deck) -> None:
+    """A full disk, say: the line has the host's own words, not only that the time is over."""
+    deck.runner.full = True
+    rollout = await deck.deploy()
+    assert rollout.state is State.FAILED
+    assert "disk full?" in rollout.note

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quarterdeck.core.health import Memory, State, Verdict, Wanted, hashes, judge, serving
+from quarterdeck.core.health import Memory, State, Verdict, Wanted, hashes, judge
+from quarterdeck.core.pods import serving
 from quarterdeck.core.workloads import get, groups, pods_of
 
 NOW = datetime(2026, 8, 17, 14, 0, tzinfo=UTC)
@@ -447,20 +448,20 @@ def test_daemon_sets_are_judged_by_template_generation() -> None:
 
 
 def test_what_serves_now_is_counted_by_tag() -> None:
-    """Ready pods of the service's image, by tag, most first; of some releases only if asked."""
+    """Ready pods and all pods of the service's image, by tag; those that leave are not counted."""
     objects = [*world(pod("a"), *old_pods(3)), pod("x", ready=False, tag="bad"), pod("y", owner="alien", tag="alien")]
-    assert serving(objects, NAME) == {"old": 3, "new": 1, "alien": 1}
-    assert list(serving(objects, NAME)) == ["old", "new", "alien"]
-    assert serving(objects, NAME, frozenset({"main"})) == {"old": 3, "new": 1}
-    assert serving(objects, NAME, frozenset({"other"})) == {}
-    assert serving(objects, "envoy") == {"1": 5}
+    assert serving(objects, NAME) == {"old": (3, 3), "new": (1, 1), "alien": (1, 1), "bad": (0, 1)}
+    assert serving(objects, "envoy") == {"1": (5, 6)}
     assert serving([], NAME) == {}
+    leaving = pod("z")
+    leaving["metadata"]["deletionTimestamp"] = "2026-08-17T14:00:00Z"
+    assert serving([leaving], NAME) == {}
     pinned = pod("p")
     pinned["spec"] = {
         "containers": [{"image": f"localhost:5000/{NAME}:new@{DIGEST}"}, {"image": "localhost:5000/envoy"}]
     }
-    assert serving([pinned], NAME) == {"new": 1}
-    assert serving([pinned], "envoy") == {"": 1}
+    assert serving([pinned], NAME) == {"new": (1, 1)}
+    assert serving([pinned], "envoy") == {"": (1, 1)}
 
 
 def test_pods_of_a_workload() -> None:

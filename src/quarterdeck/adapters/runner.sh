@@ -96,7 +96,7 @@ report() {
 claim() { # the folder is made aside and renamed into place whole: the rename is the claim
     new=$(mktemp -d "$jobs/.new.XXXXXXXX") || die 73 "cannot write in $jobs"
     trap 'rm -rf "$new"' EXIT
-    cat >"$new/script" || die 73 "cannot write the script"
+    cat >"$new/script" || die 73 "cannot write the script: disk full?"
     read -r got _ <<EOF
 $(sha256sum <"$new/script")
 EOF

@@ -10,7 +10,7 @@ from .grammar import NOTHING
 from .model import Actor, Service, short_tag
 from .pods import pods as pods_of
 from .ports import BuildState
-from .rollout import HOLDING, Rollout, State, StepName, StepState
+from .rollout import HOLDING, Kind, Rollout, State, StepName, StepState
 from .situation import Situation, survey
 from .world import World
 
@@ -194,13 +194,14 @@ class Answers:
 
     async def _survey(self, service: Service) -> Situation:
         known = self.world.catalogue.environments
+        tree = None
         try:
-            tip = await self.world.charts.tip()
-            names = values.environments(await self.world.charts.tree(tip, service.name), service.name)
+            tree = await self.world.charts.tree(await self.world.charts.tip(), service.name)
+            names = values.environments(tree, service.name)
         except TemporaryError:  # pods can be told without git; the survey says what does not answer
             names = tuple(known)
         order = policy.order(e for e in known.values() if e.name in names)
-        return await survey(self.world, service, tuple(e.name for e in order), 8.0)
+        return await survey(self.world, service, tuple(e.name for e in order), 8.0, tree)
 
     def _fold(self, service: Service, situation: Situation, pods: bool) -> list[tuple[str, str]]:
         """Environments with the same words on one entry, git first."""
@@ -301,5 +302,7 @@ def next_commands(rollout: Rollout) -> tuple[str, ...]:
             return (f"!retry {n}", f"!rollback {rollout.service} {rollout.environments[0]}", f"!stop {n}")
         case State.UNKNOWN:
             return (f"!retry {n}", f"!stop {n}")
+        case State.SUCCEEDED if rollout.pending and rollout.kind is Kind.DEPLOY:
+            return (f"!deploy {rollout.service} production", f"!status {rollout.service}")
         case _:
             return (f"!status {rollout.service}",)

@@ -26,7 +26,8 @@ from .workloads import (
     items,
     name_of,
     number,
-    pods_of,
+    same_repository,
+    split_image,
     text,
 )
 
@@ -163,20 +164,6 @@ def judge(objects: Sequence[Object], wanted: Wanted, before: Memory, now: dateti
     if waiting is not None:
         return replace(counts, text=f"{waiting.kind} {waiting.name}: {waiting.waiting}", memory=Memory(first=first))
     return _good(counts, shown, wanted, now)
-
-
-def serving(objects: Sequence[Object], image: str, releases: frozenset[str] = frozenset()) -> dict[str, int]:
-    """What serves users now: tag -> ready pods running the repository *image*, most pods first."""
-    pods = [o for o in objects if text(o, "kind") == "Pod"]
-    if releases:
-        mine = (g for g in groups(objects) if _belongs(g, Wanted(releases=releases)))
-        pods = [p for g in mine for p in pods_of(g.workload, objects)]
-    tags: Counter[str] = Counter()
-    for pod in filter(is_ready, pods):
-        for name, tag in {_split(text(c, "image")) for c in items(pod, "spec", "containers")}:
-            if _ends(name, image):
-                tags[tag] += 1
-    return dict(tags.most_common())
 
 
 def hashes(objects: Sequence[Object]) -> frozenset[str]:
@@ -321,15 +308,15 @@ def _wrong_images(shown: Sequence[Group], wanted: Wanted, specs_only: bool = Fal
     """Templates, pods and digests that are not the wanted image, among containers of that repository."""
     if not wanted.image:
         return
-    name, tag = _split(wanted.image)
+    name, tag = split_image(wanted.image)
     found = False
     for group in shown:
         specs = [("", get(group.workload, "spec", "template", "spec"))]
         specs += [(name_of(p), get(p, "spec")) for p in group.new]
         for pod, spec in specs:
             for c in containers(spec):
-                repository, has = _split(text(c, "image"))
-                if _ends(repository, name):
+                repository, has = split_image(text(c, "image"))
+                if same_repository(repository, name):
                     found = True
                     if has != tag:
                         yield Evidence(pod, text(c, "name"), "AnotherImage", f"{has} instead of {tag}")
@@ -344,31 +331,24 @@ def _wrong_images(shown: Sequence[Group], wanted: Wanted, specs_only: bool = Fal
 def _digest_seen(shown: Sequence[Group], wanted: Wanted) -> str:
     if not wanted.digests or not wanted.image:
         return "not asked"
-    seen = [digest for _, _, digest in _digests(shown, _split(wanted.image)[0])]
+    seen = [digest for _, _, digest in _digests(shown, split_image(wanted.image)[0])]
     return "match" if seen and all(seen) else "not shown"
 
 
 def _digests(shown: Sequence[Group], name: str) -> Iterator[tuple[str, str, str]]:
     """(pod, container, registry digest) of the wanted containers; "" where no `name@sha256:…` is shown."""
     for pod in (p for g in shown for p in g.new):
-        mine = {text(c, "name") for c in containers(get(pod, "spec")) if _ends(_split(text(c, "image"))[0], name)}
+        mine = {
+            text(c, "name")
+            for c in containers(get(pod, "spec"))
+            if same_repository(split_image(text(c, "image"))[0], name)
+        }
         for key in ("initContainerStatuses", "containerStatuses"):
             for status in items(pod, "status", key):
                 if text(status, "name") in mine:
                     _, at, digest = text(status, "imageID").rpartition("@")
                     known = bool(at) and _DIGEST.fullmatch(digest) is not None
                     yield name_of(pod), text(status, "name"), digest if known else ""
-
-
-def _split(image: str) -> tuple[str, str]:
-    """Repository and tag of a reference; a digest behind it is cut off."""
-    image = image.partition("@")[0]
-    name, colon, tag = image.rpartition(":")
-    return (name, tag) if colon and "/" not in tag else (image, "")
-
-
-def _ends(repository: str, name: str) -> bool:
-    return repository == name or repository.endswith(f"/{name}")
 
 
 def _words(e: Evidence) -> str:

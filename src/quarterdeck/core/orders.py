@@ -67,7 +67,7 @@ class Orders:
         if kind is not Kind.APPLY:
             _refuse_uneditable(tree, service, environments)
         names = tuple(e.name for e in known)
-        situation = await survey(world, service, names, 10.0)
+        situation = await survey(world, service, names, 10.0, tree)
         missing = [situation.problems[e] for e in environments if e in situation.problems]
         if missing:
             raise RequestError(f"I cannot see {', '.join(environments)} of {service.name}: {missing[0]}. {NOTHING}")

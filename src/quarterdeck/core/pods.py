@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .workloads import Object, get, is_ready, items, name_of, number, text
+from .workloads import Object, get, is_ready, items, name_of, number, same_repository, split_image, text
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,10 @@ def serving(objects: Sequence[Object], image: str) -> Mapping[str, tuple[int, in
     for o in objects:
         if text(o, "kind") != "Pod" or get(o, "metadata", "deletionTimestamp") is not None:
             continue
-        for tag in {t for name, t in map(split, _images(o)) if name == image or name.endswith(f"/{image}")}:
+        for tag in {t for name, t in map(split_image, _images(o)) if same_repository(name, image)}:
             ready, of_all = counts.get(tag, (0, 0))
             counts[tag] = (ready + is_ready(o), of_all + 1)
     return counts
-
-
-def split(reference: str) -> tuple[str, str]:
-    """Repository and tag of an image reference; a digest behind it is cut off."""
-    reference = reference.partition("@")[0]
-    name, colon, tag = reference.rpartition(":")
-    return (name, tag) if colon and "/" not in tag else (reference, "")
 
 
 def _images(pod: Object) -> list[str]:
@@ -53,8 +46,8 @@ def _images(pod: Object) -> list[str]:
 
 
 def _pod(o: Object, image: str) -> Pod:
-    refs = [split(ref) for ref in _images(o)]
-    mine = [tag for name, tag in refs if image and (name == image or name.endswith(f"/{image}"))]
+    refs = [split_image(ref) for ref in _images(o)]
+    mine = [tag for name, tag in refs if image and same_repository(name, image)]
     tag = (mine or [tag for _, tag in refs] or [""])[0]
     leaving = get(o, "metadata", "deletionTimestamp") is not None
     ready = is_ready(o) and not leaving

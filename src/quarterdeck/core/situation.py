@@ -11,7 +11,7 @@ from . import values
 from .errors import QuarterdeckError
 from .model import Service
 from .pods import serving as serving_pods
-from .ports import Debt
+from .ports import Debt, Tree
 from .rollout import Rollout, StepName, StepState
 from .world import World
 
@@ -72,14 +72,19 @@ async def look(world: World, rollout: Rollout) -> Situation:
     )
 
 
-async def survey(world: World, service: Service, environments: tuple[str, ...], seconds: float = 20.0) -> Situation:
-    """Read git and the cluster for a service, side by side, each within *seconds*; never raises for a dead system."""
+async def survey(
+    world: World, service: Service, environments: tuple[str, ...], seconds: float = 20.0, tree: Tree | None = None
+) -> Situation:
+    """Read git and the cluster for a service, side by side, each within *seconds*; never raises for a dead system.
+
+    Whoever has just read the tip's *tree* gives it, and git is not asked again.
+    """
     problems: dict[str, str] = {}
 
     async def git() -> tuple[str, dict[str, str]]:
-        tip = await world.charts.tip()
-        tree = await world.charts.tree(tip, service.name)
-        return tip, {env: found.tag for env, found in values.effective(tree, service.name, environments).items()}
+        at_tip = tree or await world.charts.tree(await world.charts.tip(), service.name)
+        found = values.effective(at_tip, service.name, environments)
+        return at_tip.commit, {environment: f.tag for environment, f in found.items()}
 
     async def pods(environment: str) -> Mapping[str, tuple[int, int]]:
         return serving_pods(await world.host.objects(service.name, environment), service.image)

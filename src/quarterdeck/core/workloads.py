@@ -161,3 +161,15 @@ def _owned(o: Object, owner: Object) -> bool:
         elif (text(reference, "kind"), text(reference, "name")) == (text(owner, "kind"), name_of(owner)):
             return True
     return False
+
+
+def split_image(reference: str) -> tuple[str, str]:
+    """Repository and tag of an image reference; a digest behind it is cut off."""
+    reference = reference.partition("@")[0]
+    name, colon, tag = reference.rpartition(":")
+    return (name, tag) if colon and "/" not in tag else (reference, "")
+
+
+def same_repository(repository: str, name: str) -> bool:
+    """Whether a repository, with or without its registry's host, is the one of that name."""
+    return repository == name or repository.endswith(f"/{name}")

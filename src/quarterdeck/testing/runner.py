@@ -69,6 +69,7 @@ class FakeRunner:
         jobs: all jobs by name.
         host: boot id.
         away: while set, every call raises TemporaryError.
+        full: while set, no job can begin, for want of room.
     """
 
     def __init__(
@@ -80,12 +81,15 @@ class FakeRunner:
         self.player, self.answer, self.host = player, answer, host
         self.jobs: dict[str, FakeJob] = {}
         self.away = False
+        self.full = False
 
     async def start(self, job: str, script: str) -> JobStatus:
         """Play the script unless a job of that name exists."""
         self._check(job)
         found = self.jobs.get(job)
         if found is None:
+            if self.full:
+                raise TemporaryError("the fake host could not begin it: is its disk full?", retry_after=2.0)
             found = self.jobs[job] = FakeJob(job, script)
             found.task = asyncio.create_task(self._play(found))
         elif found.script != script:

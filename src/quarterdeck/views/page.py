@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -29,6 +30,7 @@ BANNERS: Mapping[State, tuple[str, str]] = {
 }
 #: state -> seconds after which a browser looks again; a page that people read stays as it is
 REFRESH: Mapping[State, int] = {State.PLANNED: 3, State.RUNNING: 3, State.WAITING: 60}
+STEP_WORDS = {StepState.TODO: "", StepState.INTENDED: "under way"}
 _NEEDY = frozenset({State.WAITING, State.FAILED, State.UNKNOWN})
 #: unchanged lines around a changed one, and the most lines of one object; the whole diff is one link away
 AROUND, MOST_LINES = 3, 200
@@ -57,6 +59,7 @@ class Pages:
         """The page of one rollout."""
         r = dossier.rollout
         css, sentence = BANNERS[r.state]
+        until = r.ended or now
         diffs = r.result(StepName.DIFF).get("environments", {})
         edit = r.result(StepName.EDIT)
         facts = {
@@ -67,8 +70,8 @@ class Pages:
             "where": words.listed(r.environments, "then"),
             "tag": self._tag(r, r.tag) or "as git says",
             "before": " / ".join(dict.fromkeys(self._tag(r, r.before.get(e, "")) or "nothing" for e in r.environments)),
-            "tiles": [self._tile(dossier, e, now) for e in r.environments],
-            "steps": [_step(s, now) for s in r.steps],
+            "tiles": [self._tile(dossier, e, until) for e in r.environments],
+            "steps": [_step(s, until) for s in r.steps],
             "serving": self._serving(dossier),
             "surprises": list(dict.fromkeys(x for found in diffs.values() for x in found.get("surprises", ()))),
             "changes": {e: objects(text) for e, text in dossier.diffs.items()},
@@ -78,7 +81,7 @@ class Pages:
             "files": edit.get("files", ()),
             "effect": {e: [self._tag(r, tag) for tag in tags] for e, tags in edit.get("effect", {}).items()},
             "commit": r.result(StepName.SYNC).get("commit", ""),
-            "ended": r.ended or now,
+            "evidence": {name: evidence(text) for name, text in dossier.evidence.items()},
             "bad": r.state in (State.FAILED, State.UNKNOWN),
             "now": now,
         }
@@ -116,7 +119,7 @@ class Pages:
         elif begun:
             last = begun[-1]
             state = f"{last.name} {last.state}" if last.state is not StepState.INTENDED else last.name.value
-            css = last.state.value
+            css = "failed" if r.state in (State.FAILED, State.UNKNOWN) else last.state.value
         started = min((s.started for s in begun if s.started), default=None)
         ended = max((s.ended for s in begun if s.ended), default=now)
         pods = dossier.pods.get(environment, ())
@@ -128,7 +131,7 @@ class Pages:
             "css": css,
             "took": (ended - started).total_seconds() if started else 0.0,
             "pods": pods,
-            "ready": f"{sum(p.ready for p in pods)}/{len(pods)} pods ready",
+            "ready": f"{sum(p.ready for p in pods)}/{len(pods)} pods ready" if pods else "no pods",
             "blind": dossier.blind.get(environment, ""),
         }
 
@@ -172,9 +175,25 @@ def _hunks(lines: Sequence[str]) -> list[str]:
     return kept[:MOST_LINES] + ([f"{GAP} {len(kept) - MOST_LINES} more lines"] if len(kept) > MOST_LINES else [])
 
 
+def evidence(text: str) -> list[str]:
+    """What was captured of bad pods, a line for each reason; the text itself where it is not what we wrote."""
+    try:
+        kept = json.loads(text)
+        seen = [f"{kept['captured'][11:19]} {kept['text']}"]
+        for e in kept["evidence"]:
+            where = "/".join(filter(None, (e["pod"], e["container"])))
+            exit_code = "" if e["exit_code"] is None else f"exit {e['exit_code']}"
+            restarts = words.count(e["restarts"], "restart") if e["restarts"] else ""
+            what = ", ".join(filter(None, (e["reason"], exit_code, restarts)))
+            seen.append(": ".join(filter(None, (where, what, e["message"]))))
+    except (ValueError, KeyError, TypeError):
+        return text.rstrip().splitlines()
+    return seen
+
+
 def tail(text: str, lines: int) -> str:
-    """The last lines of a log, without blank ones at its end."""
-    return "\n".join(text.rstrip().splitlines()[-lines:])
+    """The last lines of a log, without blanks at its end and theirs."""
+    return "\n".join(line.rstrip() for line in text.rstrip().splitlines()[-lines:])
 
 
 def clock(at: datetime | None) -> str:
@@ -191,7 +210,8 @@ def _step(step: Any, now: datetime) -> dict[str, Any]:
     ended = step.ended or now
     return {
         "name": " ".join(p for p in (step.name.value, step.environment, step.stage) if p),
-        "state": step.state.value,
+        "css": step.state.value,
+        "state": STEP_WORDS.get(step.state, step.state.value),
         "attempt": step.attempt,
         "started": step.started,
         "took": (ended - step.started).total_seconds() if step.started else 0.0,

@@ -62,7 +62,13 @@ async def _one(run: Run, step: Step, environment: str, commit: str) -> dict[str,
     # read before redaction: a changed secret must count as a change; what is kept of it is redacted after
     read = await asyncio.to_thread(reader.read, text, {run.service.image: (old, tag) if old else tag} if tag else {})
     canaries = [r.name for r in found if r.name in run.service.canaries]
-    return {"job": job, "digest": digest, "parts": parts, "canaries": canaries, **describe(read, found, world.redactor)}
+    said, _ = await world.files.read(number, f"{environment}.diff.log")
+    gone = [
+        f"release {name} is no longer wanted; I leave it" for name in reader.deleted(said.decode("utf-8", "replace"))
+    ]
+    told = describe(read, found, world.redactor)
+    told["surprises"] += gone
+    return {"job": job, "digest": digest, "parts": parts, "canaries": canaries, **told}
 
 
 def layout(rollout: Rollout, result: Mapping[str, Any]) -> tuple[Step, ...]:

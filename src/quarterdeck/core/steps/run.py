@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -132,9 +133,16 @@ class Run:
         Raises:
             PermanentError: it ended without an exit status, or it took longer than *seconds*.
         """
+        late = ""
 
         async def attempt() -> JobStatus:
-            await self.world.runner.start(job, script)
+            nonlocal late
+            try:
+                await self.world.runner.start(job, script)
+            except TemporaryError as error:
+                late = str(error)
+                raise
+            late = ""
             following = asyncio.ensure_future(self.follow(job, log))
             flag = asyncio.ensure_future(self.interrupted.wait())
             try:
@@ -152,7 +160,10 @@ class Run:
             async with asyncio.timeout(seconds):
                 status = await self.patiently("the deploy host", attempt, seconds)
         except TimeoutError:
-            await self.world.runner.stop(job)
+            if late:  # it never began
+                raise PermanentError(f"the deploy host: no use after {seconds:.0f} s: {late}") from None
+            with contextlib.suppress(TemporaryError, PermanentError):
+                await self.world.runner.stop(job)
             raise PermanentError(f"job {job} on the deploy host did not end within {seconds:.0f} s") from None
         if status.state is not JobState.DONE:
             raise PermanentError(f"job {job} on the deploy host ended without an exit status")
