@@ -48,6 +48,8 @@ T = TypeVar("T")
 KEEP_JOBS_DAYS, KEEP_FILES_DAYS = 7, 90
 OPEN = frozenset(State) - OVER
 log = logging.getLogger(__name__)
+#: seconds a person waits at most until a hanging registry is named
+ANSWER_WITHIN = 8.0
 
 
 class SystemClock:
@@ -294,7 +296,7 @@ def charts(s: Settings, catalogue: Catalogue) -> GitCharts:
 def registry(s: Settings) -> HttpRegistry:
     """The image registry."""
     password = s.registry.password.get_secret_value() if s.registry.password else ""
-    return HttpRegistry(s.registry.url, user=s.registry.user, password=password)
+    return HttpRegistry(s.registry.url, user=s.registry.user, password=password, timeout=ANSWER_WITHIN)
 
 
 def events(s: Settings) -> GerritEvents:

@@ -120,7 +120,7 @@ def test_image_only_asks_in_production_once() -> None:
     asked = question((CODFW, EQIAD), codfw=found(), eqiad=found())
     assert asked is not None
     assert asked.count == 0
-    assert asked.text == "1 Deployment, image only"
+    assert asked.text == "codfw and eqiad each: 1 Deployment, image only"
     assert asked.confirm == f"!confirm {asked.code}"
     assert asked.code.startswith("prod-")
     one = question((CODFW,), codfw=found())

@@ -196,6 +196,7 @@ class Deployer:
             Debt(rollout.service, environment, tag, rollout.number, rollout.actor, now)
             for environment, tag in changed.items()
             if tag != running.get(environment)
+            and (running.get(environment, tag) or environment in rollout.environments)  # nothing of it runs there
         ]
         # what runs there is what git says again: an earlier debt was taken back
         paid = [

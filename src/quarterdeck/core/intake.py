@@ -77,4 +77,5 @@ def _first_room(service: Service) -> str:
 def _pending(order: Order) -> tuple[str, ...]:
     """The environments outside the targets that the edit leaves behind git."""
     changed = ((e, new) for e, (old, new) in order.plan.effect.items() if old != new and e not in order.environments)
-    return tuple(e for e, new in changed if order.situation.running(e) != new)
+    seen = order.situation.serving  # where nothing of it runs, nothing is left behind
+    return tuple(e for e, new in changed if order.situation.running(e) != new and (e not in seen or seen[e]))

@@ -229,9 +229,12 @@ def _text(changing: Sequence[Environment], found: Mapping[str, Mapping[str, Any]
     for environment in changing:
         summary = str(found.get(environment.name, {}).get("summary", "the diff could not be read"))
         by_text.setdefault(summary, []).append(environment.name)
+    pods = sum(int(found.get(e.name, {}).get("pods", 0)) for e in changing)
+    restart = f"; {pods} pod{'s' if pods != 1 else ''} restart{'' if pods != 1 else 's'}" if pods else ""
     if len(by_text) == 1:
-        return next(iter(by_text))
-    return " · ".join(f"{', '.join(names)}: {summary}" for summary, names in by_text.items())
+        each = f"{' and '.join(e.name for e in changing)} each: " if len(changing) > 1 else ""
+        return f"{each}{next(iter(by_text))}{restart}"
+    return " · ".join(f"{', '.join(names)}: {summary}" for summary, names in by_text.items()) + restart
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -179,13 +179,14 @@ async def _verdict(run: Run, step: Step, job: str, status: JobStatus, pinned: Ma
     if status.state is JobState.LOST:
         raise LostError("helmfile on the deploy host ended without an exit status", step.started)
     refusals = {
-        UNREADY: f"not applied: {await _reason(run, step)}",
+        UNREADY: "not applied",
         HELD: "not applied: another apply of this service holds the host's lock",
         DIFFERS: "not applied: the diff is no longer the one that was shown. Say it again to see the new one",
         MOVED: "not applied: somebody else is on this release, or was since the diff. Say it again",
     }
     if status.status in refusals:
-        raise PermanentError(refusals[status.status])
+        told = (await _reason(run, step)).removeprefix("quarterdeck: ")
+        raise PermanentError(f"{refusals[status.status]} ({told})")
     if status.status != 0:
         if run.interrupted.is_set():
             raise StopRequested
