@@ -17,8 +17,10 @@ from .world import World
 
 #: seconds the page waits for the cluster
 PATIENCE = 4.0
-#: bytes of each log that the page itself carries; the rest is read from an offset
+#: bytes from the end of each text that the page itself carries; all of it is read from an offset
 LOG_BYTES = 64 * 1024
+#: the same for a diff, which is read whole and shown in hunks
+DIFF_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,11 @@ async def gather(world: World, number: int) -> Dossier | None:
     if rollout is None:
         return None
 
-    async def text(name: str) -> tuple[str, int]:
-        data, end = await world.files.read(number, name, 0, LOG_BYTES)
-        return data.decode("utf-8", "replace"), end
+    async def text(name: str, most: int = LOG_BYTES) -> tuple[str, int]:
+        data, end = await world.files.read(number, name)
+        while len(more := (await world.files.read(number, name, end))[0]):
+            data, end = (data + more)[-most:], end + len(more)
+        return data[-most:].decode("utf-8", "replace"), end
 
     blind: dict[str, str] = {}
 
@@ -70,7 +74,7 @@ async def gather(world: World, number: int) -> Dossier | None:
             return ()
 
     seen = dict(zip(rollout.environments, await asyncio.gather(*map(pods, rollout.environments)), strict=True))
-    diffs = {e: (await text(f"{e}.diff"))[0] for e in rollout.environments}
+    diffs = {e: (await text(f"{e}.diff", DIFF_BYTES))[0] for e in rollout.environments}
     checks = [(s.environment, s.stage) for s in rollout.steps if s.name is StepName.CHECK]
     evidence = {f"{e} {stage}": (await text(f"{e}.{stage}.evidence.json"))[0] for e, stage in checks}
     logs = {name: await text(name) for name in log_names(rollout)}

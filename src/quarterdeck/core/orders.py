@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -75,7 +76,7 @@ class Orders:
         try:
             plan = values.EditPlan(already=True)
             if kind is not Kind.APPLY:
-                plan = values.plan(tree, service.name, environments, tag)
+                plan = await asyncio.to_thread(values.plan, tree, service.name, environments, tag)
         except EditRefusedError as error:
             raise RequestError(f"{error}. {NOTHING}") from error
         plan = replace(plan, effect={e: plan.effect[e] for e in (*names, *plan.effect) if e in plan.effect})

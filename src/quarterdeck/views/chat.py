@@ -127,7 +127,7 @@ class ChatVoice:
             "nothing_applied": not applied,
             "git": words.listed(sorted(git)),
             "git_ahead": tag in git and applied and not situation.serving.get(where, {}).get(rollout.tag, (0, 0))[0],
-            "rollback": f"!rollback {rollout.service} {where or 'production'}",
+            "rollback": f"!rollback {rollout.service} {where or 'production'}" if any(rollout.before.values()) else "",
             "problems": [f"{name}: {text}" for name, text in situation.problems.items()],
             "stopped_by": rollout.stop,
             "pending": self._pending(rollout, situation.debts),

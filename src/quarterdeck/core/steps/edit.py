@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -27,7 +28,7 @@ async def edit(run: Run, step: Step) -> Mapping[str, Any]:
     else:
         base = step.intent["base"]
     tree = await run.patiently("Gerrit", lambda: world.charts.tree(base, run.service.name), world.limits.gate)
-    plan = plan_edit(run, tree)
+    plan = await asyncio.to_thread(plan_edit, run, tree)  # parsing may take long, and the loop must not wait
     effect = {environment: list(tags) for environment, tags in plan.effect.items()}
     if plan.already:
         return {"already": True, "base": base, "effect": effect, "files": []}
