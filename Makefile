@@ -36,7 +36,7 @@ bot: $(VENV)/.ready  ## join a running sandbox with the bot and stay
 smoke: $(VENV)/.ready  ## one deployment by hand in the sandbox, without any bot
 	$(PY) -m sandbox.smoke
 
-bench: $(VENV)/.ready  ## the figures of the README
+bench: $(VENV)/.ready  ## figures of the hot paths, beside a peer in the same run
 	$(PY) -m bench
 
 clean:  ## remove what builds and runs left here; running sandboxes of this tree are ended (the cache of tools stays)
