@@ -5,10 +5,10 @@ PY := $(VENV)/bin/python
 export SANDBOX ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sandbox bot smoke bench clean lint
+.PHONY: help demo test check sandbox bot smoke bench charts-report clean lint
 
 help:  ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.ready: requirements.lock setup.cfg pyproject.toml sandbox/venv.sh
 	@sh sandbox/venv.sh $(VENV)
@@ -38,6 +38,9 @@ smoke: $(VENV)/.ready  ## one deployment by hand in the sandbox, without any bot
 
 bench: $(VENV)/.ready  ## figures of the hot paths, beside a peer in the same run
 	$(PY) -m bench
+
+charts-report: $(VENV)/.ready  ## CHARTS=DIR: what a bump of each service there would do
+	@$(PY) -m quarterdeck.charts_report $(CHARTS)
 
 clean:  ## remove what builds and runs left here; running sandboxes of this tree are ended (the cache of tools stays)
 	-python3 -m sandbox clean

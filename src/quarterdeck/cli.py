@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import runpy
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import catalogue, settings
-from .core.errors import QuarterdeckError
-from .core.model import Catalogue
-from .doctor import Probe, examine
-from .mistakes import SettingsError
-from .settings import Settings
+if TYPE_CHECKING:  # bump and versions start fast: everything else is imported by the command that needs it
+    from .core.model import Catalogue
+    from .doctor import Probe
+    from .settings import Settings
 
-#: makes the probes of a doctor from the settings
-Prober = Callable[[Settings], Mapping[str, Probe]]
+    #: makes the probes of a doctor from the settings
+    Prober = Callable[[Settings], Mapping[str, Probe]]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,6 +26,67 @@ def main() -> None:
     Start the bot with `errbot -c config.py`. Before that, `quarterdeck check-config` reads the settings and
     `quarterdeck doctor` asks each outside system whether it can be used.
     """
+
+
+_charts = click.option("--charts", required=True, type=click.Path(path_type=Path), help="A checkout of the charts.")
+
+
+@main.command()
+@click.argument("service")
+@click.argument("tag", default="")
+@_charts
+@click.option("--services-dir", default="helmfile.d/services", show_default=True, help="Where the services are in it.")
+@click.option("--catalogue", type=click.Path(path_type=Path), help="Names parts, and the image a service is.")
+@click.option("--part", default="", help="Of a service with several images: the one to move.")
+@click.option("--env", "environments", multiple=True, help="Only what decides this environment.")
+@click.option("--release", "releases", multiple=True, help="Only what decides this release.")
+@click.option("--key", "keys", multiple=True, metavar="[FILE:]PATH[=TAG]", help="Exactly this scalar.")
+@click.option("--pin", is_flag=True, help="Give the environments a copy of their own.")
+@click.option("--unpin", is_flag=True, help="Move the shared tag and take the environments' copies away.")
+@click.option("--write", "to_write", is_flag=True, help="Write the files, each at once.")
+@click.option("--format", "form", type=click.Choice(["diff", "json"]), default="diff", show_default=True)
+def bump(service: str, tag: str, charts: Path, to_write: bool, form: str, **more: Any) -> None:
+    """Move SERVICE's image tag to TAG in the values files, and print the diff.
+
+    Exit status 0: diff printed, 1: a file cannot be read or written, 2: usage or unknown service, 3: nothing to
+    change, 4: refused, one reason per line on stderr.
+    """
+    from . import bump as tool
+
+    def work() -> int:
+        request = tool.request_of(service=service, tag=tag, **more)
+        return tool.run(charts, request, to_write, form)
+
+    _leave(work)
+
+
+@main.command()
+@click.argument("services", nargs=-1)
+@_charts
+@click.option("--services-dir", "services_dirs", multiple=True, default=("helmfile.d/services",), show_default=True)
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def versions(services: tuple[str, ...], charts: Path, services_dirs: tuple[str, ...], form: str) -> None:
+    """Say which tag each environment and release of SERVICES (or of all) gets, and from which line."""
+    from . import bump as tool
+
+    _leave(lambda: tool.versions(charts, services_dirs, services, form))
+
+
+def _leave(work: Callable[[], int]) -> None:
+    """Exit with the status of a tool; 1 for what cannot be read or written, 2 for usage."""
+    import gc
+
+    from . import bump as tool
+
+    gc.disable()  # the process is short: collecting costs more than it frees
+    try:
+        sys.exit(work())
+    except tool.UsageError as error:
+        click.echo(str(error), err=True)
+        sys.exit(tool.USAGE)
+    except OSError as error:
+        click.echo(str(error), err=True)
+        sys.exit(tool.FAILED)
 
 
 _config = click.argument("config", default="config.py", type=click.Path(path_type=Path))
@@ -71,6 +127,10 @@ def doctor(config: Path) -> None:
 
 def report(found: Settings, prober: Prober) -> int:
     """Print what the probes find; returns the exit status."""
+    import asyncio
+
+    from .core.errors import QuarterdeckError
+
     try:
         findings = asyncio.run(_examined(found, prober))
     except QuarterdeckError as error:
@@ -83,11 +143,16 @@ def report(found: Settings, prober: Prober) -> int:
 
 
 async def _examined(found: Settings, prober: Prober) -> Any:
+    from .doctor import examine
+
     return await examine(prober(found))
 
 
 def read_or_exit(config: Path, other: Path | None) -> tuple[Settings, Catalogue]:
     """Settings and catalogue, or all mistakes of both on stderr and exit status 2."""
+    from . import catalogue, settings
+    from .mistakes import SettingsError
+
     mistakes: list[str] = []
     known: Catalogue | None = None
     found: Settings | None = None
@@ -130,6 +195,11 @@ def read_block(config: Path) -> Mapping[str, Any]:
     Raises:
         SettingsError: there is no such file, it cannot be run, or it has no such dictionary.
     """
+    import os
+    import runpy
+
+    from .mistakes import SettingsError
+
     if not config.is_file():
         raise SettingsError([f"{config}: there is no such file; copy config.py.example"])
     before = list(sys.path)
@@ -150,4 +220,4 @@ def read_block(config: Path) -> Mapping[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="quarterdeck")

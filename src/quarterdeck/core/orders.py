@@ -66,7 +66,7 @@ class Orders:
         known = self.environments(tree, service)
         environments = tuple(e.name for e in policy.resolve_environment(request.environment, known, service.name))
         if kind is not Kind.APPLY:
-            _refuse_uneditable(tree, service, environments)
+            await asyncio.to_thread(_refuse_uneditable, tree, service, environments)
         names = tuple(e.name for e in known)
         situation = await survey(world, service, names, 10.0, tree)
         missing = [situation.problems[e] for e in environments if e in situation.problems]

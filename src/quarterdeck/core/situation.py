@@ -83,7 +83,7 @@ async def survey(
 
     async def git() -> tuple[str, dict[str, str]]:
         at_tip = tree or await world.charts.tree(await world.charts.tip(), service.name)
-        found = values.effective(at_tip, service.name, environments)
+        found = await asyncio.to_thread(values.effective, at_tip, service.name, environments)
         return at_tip.commit, {environment: f.tag for environment, f in found.items()}
 
     async def pods(environment: str) -> Mapping[str, tuple[int, int]]:

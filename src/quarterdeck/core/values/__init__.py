@@ -1,13 +1,24 @@
-"""Finds the image tag of a service in its helmfile values and moves it, changing those bytes and nothing else.
+"""Finds the image tags of a service in its helmfile values and moves them, changing those bytes and nothing else.
 
-One plain main scalar (`main_app.version`, `app.version` or `shellbox.version`) in the shared values file or in an
-environment's own is handled. Everything else is refused with the place named, to be pushed by hand.
+Pure functions over file texts. `facade` is what the bot uses, `bump` what the command-line tool uses; a file each:
+`reading` (helmfiles), `template` (their expressions), `document` (a values file), `keys` (what is a tag), `service`
+(layers, which scalar wins), `parts`, `choosing`, `bykey`, `pinning` (what a request means), `splice` (bytes), `proof`
+and `patch` (the diff). Importing this package imports none of them: the tool starts fast.
 """
 
 from __future__ import annotations
 
-from .edit import EditPlan, plan
-from .find import Found, effective
-from .helmfile import Layout, environments, layout, timeout
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["EditPlan", "Found", "Layout", "effective", "environments", "layout", "plan", "timeout"]
+if TYPE_CHECKING:
+    from .facade import EditPlan, Found, effective, environments, home, plan, timeout
+
+__all__ = ["EditPlan", "Found", "effective", "environments", "home", "plan", "timeout"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(name)
+    from . import facade
+
+    return getattr(facade, name)

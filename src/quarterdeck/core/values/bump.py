@@ -1,0 +1,227 @@
+"""Computes a bump from file texts and proves it: the asked tags change, and nothing that was not reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from .asking import FileChange, Outcome, Request, SideEffect
+from .bykey import by_key
+from .choosing import Target, asked, check, check_targets, choose_part, refuse_several, targets
+from .document import BOM, Scalar
+from .keys import Path, dotted
+from .pinning import Insertion, check_unpinned, copies, pin
+from .proof import prove_files
+from .refusal import Refusal, RefusedError, refuse
+from .service import Files, Finding, Row, Service, Shelf, find, load
+from .splice import Span, apply, insertion, removal, replacement
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done to scalars.
+
+    Attributes:
+        wanted: ids of the rows that shall have a new tag -> that tag.
+    """
+
+    edits: tuple[Target, ...] = ()
+    inserts: tuple[Insertion, ...] = ()
+    gone: tuple[Scalar, ...] = ()
+    wanted: Mapping[tuple[str, str, str, Path], str] = field(default_factory=dict)
+
+
+def bump(tree: Files, request: Request) -> Outcome | None:
+    """The edit that a request asks for; None if there is no such service.
+
+    Nothing is raised for what files hold: reasons are in the outcome's `refusals`.
+    """
+    shelf = Shelf(tree)
+    service = load(shelf, request.services_dir, request.service)
+    if service is None:
+        return None
+    finding = find(shelf, service)
+    try:
+        check(request, service)
+        filled = find(shelf, service, hollow=True) if request.pin else finding
+        plan = _plan(request, shelf, service, filled)
+        return _carried_out(request, shelf, service, finding, plan)
+    except RefusedError as why:
+        return Outcome(before=finding.rows, after=finding.rows, refusals=why.refusals)
+
+
+def _plan(request: Request, shelf: Shelf, service: Service, finding: Finding) -> Plan:
+    if request.keys:
+        edits = by_key(request, shelf, service, finding)
+        tags = {target.scalar.id: target.tag for target in edits}
+        wanted = {row.id: tags[row.scalar.id] for row in finding.rows if row.scalar.id in tags}
+        if request.environments or request.releases:
+            named = {row.id for row in asked(request, finding.rows)}
+            wanted = {key: tag for key, tag in wanted.items() if key in named}
+        return Plan(edits, wanted=wanted)
+    if finding.broken:
+        raise RefusedError(finding.broken)
+    part = choose_part(request, shelf, service, finding)
+    refuse_several(service, part)
+    wanted = {row.id: request.tag for row in part.rows}
+    if request.pin:
+        edits, inserts = pin(request, shelf, finding, part)
+        return Plan(edits, inserts, wanted=wanted)
+    gone: tuple[Scalar, ...] = ()
+    if request.unpin:
+        gone = copies(request, shelf, service, finding, part)
+        after = find(shelf, service, frozenset(scalar.id for scalar in gone))
+        check_unpinned(gone, finding, after)
+        mine = {row.id for row in part.rows}
+        part = replace(part, rows=tuple(row for row in after.rows if row.id in mine))
+        finding = after
+    edits = tuple(t for t in targets(request, shelf, service, finding, part) if t.scalar not in gone)
+    return Plan(edits, gone=gone, wanted=wanted)
+
+
+def _carried_out(request: Request, shelf: Shelf, service: Service, finding: Finding, plan: Plan) -> Outcome:
+    """The texts of a plan, proven."""
+    check_targets(plan.edits)
+    edits = tuple(target for target in plan.edits if target.scalar.tag != target.tag)
+    changes = _changes(shelf, edits, plan)
+    if not changes:
+        return Outcome(before=finding.rows, after=finding.rows)
+    edited = shelf.edited({change.path: change.new for change in changes})
+    prove_files(shelf, edited, changes, edits, plan.inserts, plan.gone)
+    others = _sharers(shelf, request, service, changes)
+    before = [*finding.rows, *(row for other in others for row in find(shelf, other).rows)]
+    after = [row for each in (service, *others) for row in _again(edited, request, each, shelf)]
+    effects = _prove_rows(before, after, plan, {target.scalar.id: target.tag for target in edits})
+    if request.pin and effects:
+        raise refuse("pin-shared", f"the pin would also move {_listed(effects, service.name)}")
+    notes = _notes(request, edits, effects, shelf, changes, service)
+    mine = tuple(row for row in after if row.service == service.name)
+    decided = tuple(dict.fromkeys((change.path, span.key) for change in changes for span in change.spans))
+    return Outcome(changes, finding.rows, mine, effects, notes, decided=decided)
+
+
+def _again(edited: Shelf, request: Request, service: Service, shelf: Shelf) -> tuple[Row, ...]:
+    """The rows of a service after the edit, files that came or went included."""
+    loaded = load(edited, request.services_dir, service.name) or service
+    made = tuple(real for real, raw in edited.over.items() if raw is not None and shelf.raw(real) is None)
+    reals = {layer.real for release in service.releases for layer in release.layers}
+    values = tuple(dict.fromkeys((*loaded.values, *(real for real in made if real in reals))))
+    return find(edited, replace(loaded, values=values)).rows
+
+
+def _changes(shelf: Shelf, edits: Sequence[Target], plan: Plan) -> tuple[FileChange, ...]:
+    """Every file with its spans and its new content."""
+    spans: dict[str, list[Span]] = {}
+    for target in edits:
+        document = shelf.full(target.scalar.file)
+        if document is not None:
+            spans.setdefault(target.scalar.file, []).append(replacement(document, target.scalar, target.tag))
+    for item in plan.inserts:
+        document, like = shelf.full(item.file), shelf.full(item.like.file)
+        if document is not None and document.broken:
+            raise RefusedError([document.broken])
+        newline = like.newline if like else "\n"
+        spans.setdefault(item.file, []).append(insertion(document, item.path, item.value, item.like.style, newline))
+    for scalar in plan.gone:
+        document = shelf.full(scalar.file)
+        if document is not None:
+            spans.setdefault(scalar.file, []).append(removal(document, scalar.path))
+    gone = {scalar.file for scalar in plan.gone}
+    return tuple(_change(shelf, real, spans[real], real in gone) for real in sorted(spans))
+
+
+def _change(shelf: Shelf, real: str, spans: Sequence[Span], may_go: bool) -> FileChange:
+    ordered = tuple(sorted(spans, key=lambda span: (span.start, span.end)))
+    document = shelf.full(real)
+    if document is None:
+        merged = replace(ordered[0], new="".join(span.new for span in ordered))
+        return FileChange(real, None, merged.new.encode(), (merged,) if len(ordered) > 1 else ordered)
+    text = apply(document.text, ordered)
+    if may_go and not text.replace("---", "").strip():
+        whole = Span(0, len(document.text), "", ordered[0].key, ordered[0].line)
+        return FileChange(real, document.raw, None, (whole,))
+    return FileChange(real, document.raw, (document.bom + text).encode(), ordered)
+
+
+def _sharers(shelf: Shelf, request: Request, service: Service, changes: Iterable[FileChange]) -> list[Service]:
+    """Other services that read an edited file."""
+    names = {name for change in changes for name in shelf.tree.sharers.get(change.path, ()) if name != service.name}
+    found = (load(shelf, request.services_dir, name) for name in sorted(names))
+    return [other for other in found if other is not None]
+
+
+def _prove_rows(
+    before: Sequence[Row], after: Sequence[Row], plan: Plan, tags: Mapping[tuple[str, int], str]
+) -> tuple[SideEffect, ...]:
+    """The side effects; refuses when a tag is not what was asked, or changed without a reason.
+
+    Raises:
+        RefusedError: the proof fails.
+    """
+    new = {row.id: row for row in after}
+    old = {row.id: row for row in before}
+    gone = {scalar.id for scalar in plan.gone}
+    inserted = {item.file for item in plan.inserts}
+    effects = []
+    for key in dict.fromkeys((*old, *new)):
+        was = old[key].scalar.tag if key in old else ""
+        now = new[key].scalar.tag if key in new else ""
+        _, environment, release, path = key
+        if key in plan.wanted:
+            if now != plan.wanted[key]:
+                raise refuse(
+                    "unproven",
+                    f"{environment}/{release} would have {now or 'no tag'} at {dotted(path)}, not what was asked",
+                )
+            continue
+        if was == now:
+            continue
+        cause = key in old and (old[key].scalar.id in tags or old[key].scalar.id in gone)
+        if not cause and not (key in new and new[key].scalar.file in inserted):
+            raise refuse(
+                "unproven",
+                f"{key[0]} {environment}/{release} {dotted(path)} would change from {was} to {now} without a reason",
+            )
+        effects.append(SideEffect(key[0], environment, release, dotted(path), was, now))
+    return tuple(effects)
+
+
+def _listed(effects: Sequence[SideEffect], own: str = "") -> str:
+    """The side effects for people: releases of the service itself, environments of others."""
+    named: dict[str, dict[str, None]] = {}
+    for effect in effects:
+        where = f"{effect.environment}/{effect.release}" if effect.service == own else effect.environment
+        named.setdefault(effect.service, {})[where] = None
+    return "; ".join(f"{name}: {', '.join(places)}" for name, places in named.items())
+
+
+def _notes(
+    request: Request,
+    edits: Sequence[Target],
+    effects: Sequence[SideEffect],
+    shelf: Shelf,
+    changes: Sequence[FileChange],
+    service: Service,
+) -> tuple[str, ...]:
+    """What people should know: side effects, anchors, links."""
+    notes = []
+    if effects:
+        where = ", ".join(dict.fromkeys(f"{t.scalar.file}:{t.scalar.line}" for t in edits))
+        pin_too = (
+            "; --pin gives a copy of its own" if request.environments and not (request.unpin or request.keys) else ""
+        )
+        notes.append(f"also moves {_listed(effects, service.name)} ({where}){pin_too}")
+    for target in edits:
+        if len(target.scalar.paths) > 1:
+            others = ", ".join(dotted(path) for path in target.scalar.paths[1:])
+            notes.append(
+                f"{target.scalar.file}:{target.scalar.line}: {dotted(target.scalar.path)} is anchored and feeds {others} too"
+            )
+    for change in changes:
+        names = [name for name in shelf.tree.sharers.get(change.path, ()) if name != service.name]
+        if names:
+            notes.append(f"{change.path} is shared with {', '.join(names)}")
+    return tuple(notes)
+
+
+__all__ = ["BOM", "Outcome", "Plan", "Refusal", "bump"]

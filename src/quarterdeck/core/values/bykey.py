@@ -1,0 +1,111 @@
+"""Finds the scalars that `--key [FILE:]PATH[=TAG]` names, exactly those."""
+
+from __future__ import annotations
+
+import posixpath
+
+from .asking import Key, Request
+from .choosing import Target, asked
+from .document import Document, Scalar, places
+from .keys import TAG, Path, classify, dotted, embedded, undotted
+from .reading import NAMES
+from .refusal import Refusal, RefusedError
+from .service import Finding, Service, Shelf
+
+
+def parse_key(text: str) -> Key:
+    """`[FILE:]PATH[=TAG]`, taken apart."""
+    left, equals, tag = text.rpartition("=")
+    if not equals:
+        left, tag = text, ""
+    file, colon, path = left.partition(":")
+    if not colon:
+        file, path = "", left
+    return Key(file, undotted(path), tag)
+
+
+def by_key(request: Request, shelf: Shelf, service: Service, finding: Finding) -> tuple[Target, ...]:
+    """The scalars that keys name.
+
+    Raises:
+        RefusedError: a key is missing or no tag, or one scalar would get two tags.
+    """
+    found: dict[tuple[str, int], Target] = {}
+    wrong: list[Refusal] = []
+    deciding = {row.scalar.id for row in asked(request, finding.rows)}
+    narrow = bool(request.environments or request.releases)
+    for key in request.keys:
+        tag = key.tag or request.tag
+        here, why = _named(key, shelf, service)
+        if narrow and not key.file:
+            here = [scalar for scalar in here if scalar.id in deciding]
+            if not here and not why:
+                why = [Refusal("key", f"no {dotted(key.path)} decides what was named of {service.name}")]
+        wrong += why
+        for scalar in here:
+            other = found.get(scalar.id)
+            if other is not None and other.tag != tag:
+                wrong.append(Refusal("key", f"{dotted(scalar.path)} would get two tags", scalar.file, scalar.line))
+            found[scalar.id] = Target(scalar, tag)
+    if wrong:
+        raise RefusedError(wrong)
+    return tuple(found[key] for key in sorted(found))
+
+
+def _named(key: Key, shelf: Shelf, service: Service) -> tuple[list[Scalar], list[Refusal]]:
+    files = list(service.values) if not key.file else _files(key.file, shelf, service)
+    name = dotted(key.path)
+    if not files:
+        return [], [Refusal("key", f"{service.name} has no file {key.file}")]
+    found: list[Scalar] = []
+    wrong: list[Refusal] = []
+    for real in dict.fromkeys(files):
+        document = shelf.full(real)
+        if document is None:
+            continue
+        if document.broken:
+            if key.file or _mentions(document, key.path):
+                wrong.append(document.broken)
+            continue
+        scalar = document.scalars().get(key.path)
+        if scalar is not None and not scalar.null:
+            found.append(scalar)
+        elif (line := _line(document, key.path)) is not None:
+            wrong.append(Refusal("key", f"{name} is no image tag", real, line))
+    if not found and not wrong:
+        where = key.file or f"any values file of {service.name}"
+        wrong.append(Refusal("key", f"{name} is not in {where}"))
+    return found, wrong
+
+
+def _files(file: str, shelf: Shelf, service: Service) -> list[str]:
+    """A file of the service by its name relative to the service's folder."""
+    tries = [posixpath.normpath(posixpath.join(service.base, file))]
+    if service.old_layout:
+        environment, _, rest = file.partition("/")
+        home = service.homes.get(environment)
+        if home:
+            tries.insert(0, posixpath.normpath(posixpath.join(home, rest)))
+    inside = tuple(f"{home}/" for home in service.homes.values())
+    for path in tries:
+        real = shelf.real(path)
+        name = posixpath.basename(real)
+        if name in NAMES or name.startswith("."):
+            continue  # a helmfile's versions are charts', and fixtures are CI's
+        if shelf.raw(real) is not None and (real in service.values or path.startswith(inside)):
+            return [real]
+    return []
+
+
+def _mentions(document: Document, path: Path) -> bool:
+    return f"{path[-1]}:".encode() in document.raw
+
+
+def _line(document: Document, path: Path) -> int | None:
+    """The line of a scalar that is no tag, None if there is nothing at the path."""
+    if document.root is None:
+        return None
+    return next((node.start_mark.line + 1 for place, node, _, _, _ in places(document.root) if place == path), None)
+
+
+__all__ = ["TAG", "by_key", "classify", "embedded", "parse_key"]

@@ -1,0 +1,164 @@
+"""Tells by its place whether a scalar is an image tag: the service's main one, another image's, or a helper's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from enum import StrEnum
+
+Path = tuple[str, ...]
+
+MAIN_BLOCKS = ("main_app", "app", "shellbox")
+#: a tag, with or without the digest that pins it
+TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}(@sha256:[0-9a-fA-F]{64})?")
+#: `name:tag`; a port belongs to the name
+IMAGE = re.compile(
+    r"(?P<name>(?:[\w.-]+(?::\d+)?/)?[a-zA-Z0-9][\w./-]*?):(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}(?:@sha256:[0-9a-fA-F]{64})?)"
+)
+_DIGESTED = re.compile(r"(?P<name>(?:[\w.-]+(?::\d+)?/)?[a-zA-Z0-9][\w./-]*?)@(?P<tag>sha256:[0-9a-fA-F]{64})")
+_LONGEST = 500
+_TAG_KEY = re.compile(r"(?:.*[_-])?image[_-](?:version|tag)|image(?:Version|Tag)|tag")
+_IMAGE_KEY = re.compile(r"(?:.*[_-])?image(?:Name|_name)?|.*Image(?:Name)?")
+#: what stands beside a service, not the service: moved by --key only
+HELPERS = frozenset(
+    [
+        "mesh",
+        "haproxy",
+        "php",
+        "nutcracker",
+        "mcrouter",
+        "envoy",
+        "httpd",
+        "exporter",
+        "statsd",
+        "prometheus",
+        "monitoring",
+        "logging",
+        "rsyslog",
+        "ratelimiter",
+        "common_images",
+        "tls",
+        "wmf",
+        "memcached",
+        "logstash",
+        "kafka_exporter",
+    ]
+)
+#: below these nothing named `version` or `tag` is an image's
+_NO_TAGS_BELOW = frozenset(
+    [
+        "config",
+        "config_files",
+        "env",
+        "envvars",
+        "annotations",
+        "labels",
+        "chart",
+        "charts",
+        "helm",
+        "selector",
+        "matchLabels",
+        "schema",
+        "public",
+        "private",
+        "connections",
+    ]
+)
+
+
+class Kind(StrEnum):
+    """What a tag is of."""
+
+    MAIN = "main"
+    IMAGE = "image"
+    OTHER = "other"
+
+
+def embedded(value: str, key: str = "image") -> tuple[str, str] | None:
+    """(name, tag) of `name:tag`, `name:tag@sha256:…` or, in an image's key, `name@sha256:…`; None if it is neither."""
+    if len(value) > _LONGEST:
+        return None
+    match = IMAGE.fullmatch(value) or (_DIGESTED.fullmatch(value) if _IMAGE_KEY.fullmatch(key) else None)
+    return (match["name"], match["tag"]) if match else None
+
+
+def classify(path: Path, value: str, siblings: Collection[str], in_list: bool = False) -> Kind | None:
+    """What the scalar is the tag of, or None for no tag at all.
+
+    Args:
+        path: its keys, list items by number.
+        value: as a string.
+        siblings: the keys of the mapping it stands in.
+        in_list: whether a list is on the path.
+    """
+    key, above = path[-1], path[:-1]
+    if key in ("<<", ""):
+        return None
+    held = embedded(value, key) is not None
+    if len(path) == 2 and above[0] in MAIN_BLOCKS and (key == "version" or (key == "image" and held)):
+        return Kind.MAIN
+    helper = is_helper(path)
+    if key == "version":
+        return _version(above, siblings, helper, in_list)
+    if _TAG_KEY.fullmatch(key):
+        if key == "tag" and _NO_TAGS_BELOW & set(above):
+            return None
+        return Kind.OTHER if helper else Kind.IMAGE
+    if held and (_IMAGE_KEY.fullmatch(key) or any(name.endswith("images") for name in above)):
+        return Kind.OTHER if helper or not _IMAGE_KEY.fullmatch(key) else Kind.IMAGE
+    return None
+
+
+def is_helper(path: Path) -> bool:
+    """Whether a tag is a helper's by its place."""
+    return bool(HELPERS & set(path[:-1])) or path[-1].split("_image")[0] in HELPERS
+
+
+def _version(above: Path, siblings: Collection[str], helper: bool, in_list: bool) -> Kind | None:
+    imaged = "image" in siblings or "image_name" in siblings
+    if not above or (_NO_TAGS_BELOW & set(above) and not imaged):
+        return None
+    if any(name.endswith("inference_services") for name in above) and not imaged:
+        return None  # the version of a model
+    if helper:
+        return Kind.OTHER
+    if imaged or (len(above) == 2 and above[0] in ("sidecars", "inference")):
+        return Kind.IMAGE
+    return None if in_list else Kind.OTHER
+
+
+def image_paths(path: Path) -> tuple[Path, ...]:
+    """Where the image of a tag may be named, the likeliest first."""
+    key, above = path[-1], path[:-1]
+    near = [(*above, "image"), (*above, "image_name")]
+    if key == "tag":
+        near = [(*above, "repository"), (*above, "name"), (*above, "image"), (*above, "image_name")]
+    elif (match := re.fullmatch(r"(.+[_-])image[_-](?:version|tag)", key)) is not None:
+        near = [(*above, f"{match[1]}image"), (*above, f"{match[1]}image_name")]
+    return tuple(near)
+
+
+def dotted(path: Path) -> str:
+    """The keys with dots between; a dot in a key gets a backslash."""
+    return ".".join(key.replace("\\", "\\\\").replace(".", "\\.") for key in path)
+
+
+def undotted(text: str) -> Path:
+    """The way back from `dotted`."""
+    keys, now, escaped = [], "", False
+    for char in text:
+        if escaped:
+            now, escaped = now + (char if char in ".\\" else f"\\{char}"), False
+        elif char == "\\":
+            escaped = True
+        elif char == ".":
+            keys.append(now)
+            now = ""
+        else:
+            now += char
+    return (*keys, now + ("\\" if escaped else ""))
+
+
+def short_image(image: str) -> str:
+    """The last path element of an image's name."""
+    return image.rstrip("/").rpartition("/")[2]

@@ -1,0 +1,165 @@
+"""Groups the tags of a service into parts: what is built together, by the image that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .document import Scalar
+from .keys import Kind, Path, dotted, image_paths, short_image
+from .service import Finding, Row, Service, Shelf, plain_image, value_at
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a catalogue says of a service's images, without registry and tag.
+
+    Attributes:
+        image: of the service itself, or "".
+        parts: name -> images.
+    """
+
+    image: str = ""
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tags that move together.
+
+    Attributes:
+        name: from the catalogue, else the image's last path element, else the service's or the chart's name.
+        images: as the values name them; empty where only the chart knows.
+        rows: what they decide.
+        main: it holds a main tag of the service.
+    """
+
+    name: str
+    images: tuple[str, ...]
+    rows: tuple[Row, ...]
+    main: bool
+    identities: frozenset[str] = frozenset()
+
+    @property
+    def scalars(self) -> tuple[Scalar, ...]:
+        """Each deciding scalar once, in the order of files and lines."""
+        found = {row.scalar.id: row.scalar for row in self.rows}
+        return tuple(found[key] for key in sorted(found))
+
+
+def identity(row: Row) -> str:
+    """What tells one image from another."""
+    if row.image:
+        return row.image
+    return _unnamed(row.kind, row.release.chart, row.path)
+
+
+def _unnamed(kind: Kind, chart: str, path: Path) -> str:
+    return f"chart:{chart}" if kind is Kind.MAIN else f"key:{dotted(path[:-1])}"
+
+
+def divide(service: Service, finding: Finding, known: Known | None = None) -> tuple[Part, ...]:
+    """The parts of a service: main ones first, helpers left out."""
+    groups = _groups([row for row in finding.rows if row.kind is not Kind.OTHER], known)
+    names = _names(service, groups, known)
+    parts = []
+    for rows, name in zip(groups, names, strict=True):
+        images = tuple(dict.fromkeys(row.image for row in rows if row.image))
+        main = any(row.kind is Kind.MAIN for row in rows)
+        parts.append(Part(name, images, tuple(rows), main, frozenset(map(identity, rows))))
+    if parts and not any(part.main for part in parts):
+        parts = [Part(p.name, p.images, p.rows, True, p.identities) for p in parts]
+    return tuple(sorted(parts, key=lambda part: not part.main))
+
+
+def _groups(rows: Sequence[Row], known: Known | None) -> list[list[Row]]:
+    """Rows joined by a scalar they share, an image they share, or a part of the catalogue."""
+    leader: dict[object, object] = {}
+
+    def find(item: object) -> object:
+        leader.setdefault(item, item)
+        while leader[item] != item:
+            item = leader[item]
+        return item
+
+    for row in rows:
+        ties: list[object] = [row.scalar.id, identity(row)]
+        ties += [
+            ("part", name) for name, images in (known.parts if known else {}).items() if matches(row.image, images)
+        ]
+        for tie in ties:
+            leader[find(tie)] = find(row.scalar.id)
+    groups: dict[object, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(find(row.scalar.id), []).append(row)
+    return list(groups.values())
+
+
+def matches(image: str, wanted: Iterable[str]) -> bool:
+    """Whether an image is one of those, whatever registry or folder stands before the shorter name."""
+    return bool(image) and any(
+        image == w or image.endswith(f"/{w}") or w.endswith(f"/{image}") for w in map(plain_image, wanted) if w
+    )
+
+
+def _names(service: Service, groups: Sequence[Sequence[Row]], known: Known | None) -> list[str]:
+    """A name for each group, all different."""
+    sure: list[str] = []
+    for rows in groups:
+        said = [
+            name
+            for name, images in (known.parts if known else {}).items()
+            if any(matches(r.image, images) for r in rows)
+        ]
+        sure.append(said[0] if said else "")
+    charts = {identity(r) for rows in groups for r in rows if identity(r).startswith("chart:")}
+    names = [name or _short(service, rows, len(charts)) for name, rows in zip(sure, groups, strict=True)]
+    doubles = {name for name in names if names.count(name) > 1}
+    for place, name in enumerate(names):
+        if name in doubles and not sure[place]:
+            images = sorted({row.image for row in groups[place] if row.image})
+            names[place] = "+".join(images) or dotted(groups[place][0].path)
+    return names
+
+
+def _short(service: Service, rows: Sequence[Row], charts: int) -> str:
+    images = list(dict.fromkeys(short_image(row.image) for row in rows if row.image))
+    if images:
+        return "+".join(sorted(images))
+    first = rows[0]
+    if first.kind is Kind.MAIN:
+        return service.name if charts <= 1 else short_image(first.release.chart) or service.name
+    return first.path[-2] if len(first.path) > 1 else first.path[0]
+
+
+def unread(shelf: Shelf, service: Service, finding: Finding, part: Part) -> tuple[Scalar, ...]:
+    """Scalars of a part that no release gets: higher layers override them everywhere.
+
+    Only those in the service's own folder: a shared file's tag is not this service's where it decides nothing here.
+    """
+    live = {row.scalar.id for row in finding.rows}
+    wanted = {row.path for row in part.rows}
+    plain = {
+        layer.real
+        for r in service.releases
+        for layer in r.layers
+        if not layer.per_environment and not layer.per_release
+    }
+    shared = [d for real in service.values if real in plain and (d := shelf.get(real)) is not None]
+    charts = tuple(dict.fromkeys(release.chart for release in service.releases))
+    found: dict[tuple[str, int], Scalar] = {}
+    for real in dict.fromkeys(layer.real for release in service.releases for layer in release.layers):
+        inside = any(real.startswith(f"{home}/") for home in service.homes.values())
+        others = [name for name in shelf.tree.sharers.get(real, ()) if name != service.name]
+        document = shelf.get(real) if inside and not others else None
+        for path, scalar in (document.scalars() if document else {}).items():
+            if path not in wanted or scalar.id in live or scalar.null or document is None:
+                continue
+            places = image_paths(path)
+            named = (value_at(d.root, place) for d in (document, *shared) for place in places)
+            image = plain_image(scalar.name or next(filter(None, named), ""))
+            kind = finding.kinds[path]
+            names = {image} if image else {_unnamed(kind, chart, path) for chart in charts}
+            if names & part.identities:
+                found[scalar.id] = scalar
+    return tuple(found[key] for key in sorted(found))

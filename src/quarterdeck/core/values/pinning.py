@@ -1,0 +1,168 @@
+"""Gives environments a copy of their own, and takes such copies away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .asking import Request
+from .choosing import Target, asked, place
+from .document import Scalar
+from .keys import Path, dotted
+from .parts import Part
+from .refusal import RefusedError, refuse
+from .service import Finding, Layer, Row, Service, Shelf
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """A line to put in.
+
+    Attributes:
+        file: real path; it may not exist yet.
+        path: the keys.
+        value: the whole value, with an image's name if the shared scalar has one.
+        like: the scalar whose quoting it follows.
+    """
+
+    file: str
+    path: Path
+    value: str
+    like: Scalar
+    tag: str
+
+
+def pin(
+    request: Request, shelf: Shelf, finding: Finding, part: Part
+) -> tuple[tuple[Target, ...], tuple[Insertion, ...]]:
+    """Copies to edit and copies to write so that the asked rows, and no others, get the tag.
+
+    Raises:
+        RefusedError: no layer of the environment wins without touching others.
+    """
+    wanted = {row.id for row in part.rows}
+    edits: dict[tuple[str, int], Target] = {}
+    inserts: dict[tuple[str, Path], Insertion] = {}
+    for row in part.rows:
+        layer = row.release.layers[row.depth]
+        touched = {r.id for r in finding.rows if r.scalar.id == row.scalar.id}
+        if layer.per_environment and touched <= wanted:
+            edits[row.scalar.id] = Target(row.scalar, request.tag)
+            continue
+        if layer.per_release and touched <= wanted and not _above(row):
+            edits[row.scalar.id] = Target(row.scalar, request.tag)  # a release that runs nowhere else
+            continue
+        found = _lowest(row, finding, wanted, shelf)
+        scalar = row.scalar
+        value = f"{scalar.name}:{request.tag}" if scalar.name else request.tag
+        inserts[found.real, row.path] = Insertion(found.real, row.path, value, scalar, request.tag)
+    return tuple(edits.values()), tuple(inserts.values())
+
+
+def _lowest(row: Row, finding: Finding, wanted: set[tuple[str, str, str, Path]], shelf: Shelf) -> Layer:
+    """The lowest layer of the environment that wins for the row and changes asked rows only."""
+    if row.release.guessed:
+        raise refuse(
+            "helmfile", f"the helmfile of {row.service} cannot be read, so no layer is known to win", say="--key"
+        )
+    shared = ""
+    for layer in _above(row):
+        touched = {r.id for r in finding.rows if r.path == row.path and _wins(r, layer)}
+        others = shelf.tree.sharers.get(layer.real, ())
+        if touched <= wanted and not [name for name in others if name != row.service]:
+            return layer
+        shared = layer.path
+    environment, release = row.release.environment, row.release.name
+    if shared:
+        raise refuse(
+            "pin-shared",
+            f"a pin in {shared} would move more than was asked for; name the others too, or leave --pin out",
+        )
+    raise refuse(
+        "pin-overridden",
+        f"a pin for {environment} would do nothing in release {release}: {place(row.scalar)} overrides it, "
+        f"and the helmfile names no later file of {environment}",
+        row.scalar.file,
+        row.scalar.line,
+    )
+
+
+def _above(row: Row) -> list[Layer]:
+    """The environment's layers above the one that decides."""
+    higher = row.release.layers[row.depth + 1 :]
+    return [layer for layer in higher if layer.per_environment and not layer.on_server and layer.known]
+
+
+def _wins(row: Row, layer: Layer) -> bool:
+    """Whether a scalar in that layer would decide the row."""
+    return any(other.real == layer.real and depth > row.depth for depth, other in enumerate(row.release.layers))
+
+
+def copies(request: Request, shelf: Shelf, service: Service, finding: Finding, part: Part) -> tuple[Scalar, ...]:
+    """The copies of single environments that go.
+
+    Raises:
+        RefusedError: without them an environment would have no tag, or another image's.
+    """
+    if service.old_layout:
+        raise refuse("unpin", f"{service.name} has a folder for each environment; no tag is shared, so no copy can go")
+    gone: dict[tuple[str, int], Scalar] = {}
+    paths = {row.path for row in part.rows}
+    for release in service.releases:
+        if request.environments and release.environment not in request.environments:
+            continue
+        for layer in release.layers:
+            if not layer.per_environment or layer.on_server:
+                continue
+            document = shelf.get(layer.real)
+            for path, scalar in (document.scalars() if document else {}).items():
+                if path in paths and not scalar.null and _of_part(scalar, finding, part):
+                    gone[scalar.id] = scalar
+    if request.releases:
+        mine = {row.scalar.id for row in asked(request, part.rows)}
+        gone = {key: scalar for key, scalar in gone.items() if key in mine}
+    return tuple(gone[key] for key in sorted(gone))
+
+
+def _of_part(scalar: Scalar, finding: Finding, part: Part) -> bool:
+    """A copy that decides something of another part is that part's."""
+    rows = [row for row in finding.rows if row.scalar.id == scalar.id]
+    mine = {row.id for row in part.rows}
+    return all(row.id in mine for row in rows)
+
+
+def check_unpinned(gone: Sequence[Scalar], before: Finding, after: Finding) -> None:
+    """Refuse to take a copy away where nothing else says the tag of the same image.
+
+    Raises:
+        RefusedError: with the copy.
+    """
+    left = {row.id: row for row in after.rows}
+    ids = {scalar.id for scalar in gone}
+    for row in before.rows:
+        if row.scalar.id not in ids:
+            continue
+        new = left.get(row.id)
+        environment = row.release.environment
+        if new is None:
+            raise refuse(
+                "unpin",
+                f"without {place(row.scalar)} {environment} would have no tag in the repository",
+                row.scalar.file,
+                row.scalar.line,
+            )
+        if new.image != row.image:
+            raise refuse(
+                "unpin",
+                f"{environment} runs {row.image or 'the default image of its chart'} with {place(row.scalar)}, not what the shared tag is of",
+                row.scalar.file,
+                row.scalar.line,
+            )
+
+
+def copies_named(scalars: Iterable[Scalar]) -> str:
+    """The copies, for people."""
+    return ", ".join(f"{s.file}:{s.line} {dotted(s.path)}" for s in scalars)
+
+
+__all__ = ["Insertion", "RefusedError", "check_unpinned", "copies", "copies_named", "pin"]

@@ -1,0 +1,169 @@
+"""Reads the few Go template expressions that name files, releases and environments; anything else stays unknown.
+
+Nothing is executed: names are put in, `trimSuffix`, `hasSuffix`, `eq` and their like are known, `if` picks a branch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+OPEN, CLOSE = "\ue000", "\ue001"
+ACTION = re.compile(r"\{\{-?(.*?)-?\}\}", re.DOTALL)
+_RAW = re.compile(r"\{\{-?\s*`([^`]*)`\s*-?\}\}")
+_HELD = re.compile(f"{OPEN}(\\d+){CLOSE}")
+_TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|`[^`]*`|[()|]|[^\s()|]+)')
+UNKNOWN = "*"
+
+Value = str | bool | None
+
+
+@dataclass(frozen=True)
+class Names:
+    """What expressions may name."""
+
+    environment: str = ""
+    release: str = ""
+    namespace: str = ""
+    state: Mapping[str, object] | None = None
+
+
+def hold(text: str, held: list[str]) -> str:
+    """The text with every expression replaced by a mark that YAML takes for plain characters."""
+
+    def keep(match: re.Match[str]) -> str:
+        held.append(match[1].strip().replace('\\"', '"'))
+        return f"{OPEN}{len(held) - 1}{CLOSE}"
+
+    return ACTION.sub(keep, _RAW.sub(r"\1", text))
+
+
+def fill(text: str, held: list[str], names: Names) -> str:
+    """The text with its expressions evaluated; what is not understood becomes `*`."""
+    if OPEN not in text:
+        return text
+    out: list[str] = []
+    branches: list[list[Value]] = []  # [this branch is taken, some branch was taken]
+
+    def taken() -> bool:
+        return all(bool(branch[0]) for branch in branches)
+
+    for number, piece in enumerate(_HELD.split(text)):
+        if number % 2 == 0:
+            if taken():
+                out.append(piece)
+            continue
+        words = held[int(piece)]
+        head, _, rest = words.partition(" ")
+        if head == "if":
+            truth = bool(evaluate(rest, names))
+            branches.append([truth, truth])
+        elif head == "else" and branches:
+            truth = not branches[-1][1] and (not rest.startswith("if ") or bool(evaluate(rest[3:], names)))
+            branches[-1] = [truth, bool(branches[-1][1]) or truth]
+        elif head == "end" and branches:
+            branches.pop()
+        elif taken():
+            value = evaluate(words, names)
+            out.append(UNKNOWN if value is None else str(value).lower() if isinstance(value, bool) else value)
+    return "".join(out)
+
+
+def mentions(text: str, held: list[str], word: str) -> bool:
+    """Whether an expression of the text names something, e.g. `.Environment.Name`."""
+    return any(word in held[int(number)] for number in _HELD.findall(text))
+
+
+def evaluate(words: str, names: Names) -> Value:
+    """An expression's value, None if it is not understood."""
+    tokens = _TOKEN.findall(words)
+    try:
+        value, rest = _pipeline(tokens, names)
+    except (IndexError, RecursionError):
+        return None
+    return None if rest else value
+
+
+def _pipeline(tokens: list[str], names: Names) -> tuple[Value, list[str]]:
+    value, rest = _command(tokens, names, ())
+    while rest and rest[0] == "|":
+        value, rest = _command(rest[1:], names, (value,))
+    return value, rest
+
+
+def _command(tokens: list[str], names: Names, piped: tuple[Value, ...]) -> tuple[Value, list[str]]:
+    terms: list[Value] = []
+    head = tokens[0] if tokens else ""
+    rest = tokens
+    while rest and rest[0] not in ("|", ")"):
+        if rest[0] == "(":
+            value, after = _pipeline(rest[1:], names)
+            rest = after[1:]
+        else:
+            value, rest = _term(rest[0], names), rest[1:]
+        terms.append(value)
+    if head in _FUNCTIONS:
+        return _call(head, [*terms[1:], *piped]), rest
+    return (terms[0] if len(terms) == 1 and not piped else None), rest
+
+
+def _term(word: str, names: Names) -> Value:
+    if word[:1] in ('"', "`"):
+        return word[1:-1].replace('\\"', '"')
+    known: dict[str, Value] = {
+        ".Environment.Name": names.environment,
+        ".Release.Name": names.release,
+        ".Release.Namespace": names.namespace,
+        ".Namespace": names.namespace,
+        "true": True,
+        "false": False,
+    }
+    word = word.removeprefix("$") if word.startswith("$.") else word
+    if word in known:
+        return known[word]
+    parts = word.split(".")
+    if parts[:2] in (["", "Values"], ["", "StateValues"]) and len(parts) == 3:
+        value = (names.state or {}).get(parts[2])
+        return value if isinstance(value, str | bool) else None
+    return word if re.fullmatch(r"-?[0-9.]+", word) else None
+
+
+def _call(name: str, given: list[Value]) -> Value:
+    if any(value is None for value in given) and name not in ("default", "not", "or", "and"):
+        return None
+    try:
+        return _FUNCTIONS[name](*given)
+    except TypeError:
+        return None
+
+
+def _printf(form: Value, *given: Value) -> Value:
+    parts = str(form).split("%s")
+    return (
+        None
+        if len(parts) != len(given) + 1
+        else parts[0] + "".join(f"{v}{p}" for v, p in zip(given, parts[1:], strict=True))
+    )
+
+
+_FUNCTIONS: dict[str, Callable[..., Value]] = {
+    "trimSuffix": lambda end, text: str(text).removesuffix(str(end)),
+    "trimPrefix": lambda start, text: str(text).removeprefix(str(start)),
+    "hasSuffix": lambda end, text: str(text).endswith(str(end)),
+    "hasPrefix": lambda start, text: str(text).startswith(str(start)),
+    "contains": lambda part, text: str(part) in str(text),
+    "replace": lambda old, new, text: str(text).replace(str(old), str(new)),
+    "eq": lambda first, *others: any(first == other for other in others),
+    "ne": lambda first, other: first != other,
+    "not": lambda value: not value,
+    "or": lambda *values: next((v for v in values if v), values[-1]),
+    "and": lambda *values: next((v for v in values if not v), values[-1]),
+    "default": lambda other, value=None: value or other,
+    "printf": _printf,
+    "print": lambda *values: "".join(map(str, values)),
+    "lower": lambda text: str(text).lower(),
+    "quote": lambda text: text,
+    "toYaml": lambda value: value,
+    "toString": lambda value: value,
+}
