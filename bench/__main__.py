@@ -18,6 +18,7 @@ from pathlib import Path
 
 import yaml
 
+from bench import values_edit as tool
 from quarterdeck.adapters.store import SqliteStore
 from quarterdeck.core import diff, values
 from quarterdeck.core.model import Line
@@ -201,7 +202,14 @@ def memory() -> Figure:
 def main() -> int:
     """Print the table."""
     begun = time.perf_counter()
-    figures = [redaction(), diff_reading(), values_edit(), *store(), memory()]
+    figures = [
+        redaction(),
+        diff_reading(),
+        values_edit(),
+        *(Figure(*row) for row in tool.figures()),
+        *store(),
+        memory(),
+    ]
     for figure in figures:
         print(f"{figure.what:32} {figure.shown:28} {figure.beside}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

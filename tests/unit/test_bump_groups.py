@@ -1,0 +1,212 @@
+"""`quarterdeck bump` on the shapes of the groups for machine learning, data platform and auxiliary clusters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.charts_tree import Charts, helmfile
+
+ML, DSE, AUX = (f"helmfile.d/{name}" for name in ("ml-services", "dse-k8s-services", "aux-k8s-services"))
+OLD, NEW = "2026-01-01-000000-publish", "2026-02-02-000000-publish"
+DIGEST, OTHER = "@sha256:" + "a" * 64, "@sha256:" + "b" * 64
+PREDICTOR = f"""\
+docker:
+  registry: r
+  imageName: ""
+inference:
+  predictor:
+    image: "ml-outlink"
+    image_version: "{OLD}"
+    base_env:
+      - name: WIKI_URL
+        value: "http://x"
+  transformer:
+    image: "ml-transformer"
+    image_version: "{OLD}"
+revscoring_inference_services:
+  - name: enwiki
+    version: "20220720071937"
+  - name: dewiki
+    version: "20220720071938"
+"""
+AIRFLOW = f"""\
+app:
+  image: repos/airflow
+  version: &base-image-version airflow-2.11.2-2026-06-10-131616-abc{DIGEST}
+config:
+  airflow:
+    executor_pod_image_version: *base-image-version
+gitsync:
+  image_tag: git-sync-2026-01-01{DIGEST}
+xcom_sidecar:
+  tag: '20250601'
+"""
+
+
+@pytest.fixture
+def charts(tmp_path: Path) -> Charts:
+    """One service of each group."""
+    charts = Charts(tmp_path)
+    serve = helmfile({"ml-staging-codfw": ["main"], "ml-serve-eqiad": ["main"], "ml-serve-codfw": ["main"]})
+    charts.service("outlink", group=ML, helm=serve, values=PREDICTOR)
+    charts.service("airflow-x", group=DSE, helm=helmfile({"dse-k8s-eqiad": ["production"]}), values=AIRFLOW)
+    charts.service("jaeger", group=AUX, helm=helmfile({"aux-k8s-eqiad": ["main"]}), values="image:\n  tag: &tag '1.63.0-1'\na:\n  image:\n    tag: *tag\nb:\n  image:\n    tag: *tag\n")  # fmt: skip
+    return charts
+
+
+def test_predictor_and_transformer_are_parts(charts: Charts) -> None:
+    """Two images: refused with both named; each moves by its part, and a model's version never."""
+    err = charts.refused("outlink", NEW, "--services-dir", ML)
+    assert "ml-outlink" in err
+    assert "ml-transformer" in err
+    changed, _ = charts.edit("outlink", NEW, "--services-dir", ML, "--part", "ml-outlink")
+    assert changed == {f"{ML}/outlink/values.yaml": PREDICTOR.replace(OLD, NEW, 1).encode()}
+
+
+def test_one_image_only_moves_without_a_part(charts: Charts) -> None:
+    """No main_app, one image: there is nothing else that could be meant."""
+    text = f'inference:\n  predictor:\n    image: "ml-x"\n    image_version: "{OLD}"\n'
+    charts.put(f"{ML}/outlink/values.yaml", text)
+    changed, _ = charts.edit("outlink", NEW, "--services-dir", ML)
+    assert changed == {f"{ML}/outlink/values.yaml": text.replace(OLD, NEW).encode()}
+
+
+def test_a_models_version_is_no_tag(charts: Charts) -> None:
+    """Not even by --key."""
+    charts.refused("outlink", NEW, "--services-dir", ML, "--key", "revscoring_inference_services.0.version")
+
+
+def test_inference_by_key(charts: Charts) -> None:
+    """Both in one call, each with its own tag."""
+    changed, _ = charts.edit(
+        "outlink", "--services-dir", ML, "--key", f"inference.predictor.image_version={NEW}",
+        "--key", "inference.transformer.image_version=x-publish",
+    )  # fmt: skip
+    text = PREDICTOR.replace(OLD, NEW, 1).replace(OLD, "x-publish", 1)
+    assert changed == {f"{ML}/outlink/values.yaml": text.encode()}
+
+
+def test_an_anchored_tag_with_a_digest_moves_with_what_it_feeds(charts: Charts) -> None:
+    """The executor's pods run the same image; the git-sync helper stays."""
+    new = f"airflow-2.11.3-2026-07-01-000000-def{OTHER}"
+    changed, outcome = charts.edit("airflow-x", new, "--services-dir", DSE)
+    old = f"airflow-2.11.2-2026-06-10-131616-abc{DIGEST}"
+    assert changed == {f"{DSE}/airflow-x/values.yaml": AIRFLOW.replace(old, new).encode()}
+    assert "executor_pod_image_version" in outcome.err
+    charts.refused("airflow-x", "airflow-2.11.3", "--services-dir", DSE)
+
+
+def test_helpers_of_the_data_platform_by_key(charts: Charts) -> None:
+    """A digest needs a digest, a quoted number stays quoted."""
+    changed, _ = charts.edit("airflow-x", "20250701", "--services-dir", DSE, "--key", "xcom_sidecar.tag")
+    assert changed == {f"{DSE}/airflow-x/values.yaml": AIRFLOW.replace("20250601", "20250701").encode()}
+    changed, _ = charts.edit("airflow-x", f"g2{OTHER}", "--services-dir", DSE, "--key", "gitsync.image_tag")
+    text = AIRFLOW.replace(f"git-sync-2026-01-01{DIGEST}", f"g2{OTHER}")
+    assert changed == {f"{DSE}/airflow-x/values.yaml": text.encode()}
+    charts.refused("airflow-x", "g2", "--services-dir", DSE, "--key", "gitsync.image_tag")
+
+
+@pytest.mark.parametrize("key", ["image.tag", "a.image.tag"])
+def test_an_anchor_used_three_times(charts: Charts, key: str) -> None:
+    """Named by its definition or by an alias: all it feeds are tags, so it moves once and says whom else it moves."""
+    changed, outcome = charts.edit("jaeger", "1.64.0-1", "--services-dir", AUX, "--key", key)
+    place = f"{AUX}/jaeger/values.yaml"
+    assert changed == {place: charts.state()[place].replace(b"1.63", b"1.64")}
+    assert "b.image.tag" in outcome.err
+
+
+def test_a_missing_group_is_a_usage_error(charts: Charts) -> None:
+    """No such folder."""
+    charts.fails(2, "outlink", NEW, "--services-dir", "helmfile.d/nosuch")
+    charts.fails(2, "outlink", NEW, "--services-dir", "../elsewhere")
+
+
+SUBCHARTS = """\
+helmBinary: helm3
+templates:
+  default: &default
+    namespace: data
+    recreatePods: {{ if (hasKey .Environment.Values "roll_restart") }}true{{ else }}false{{end}}
+    values:
+      - "/etc/helmfile-defaults/general-{{ .Environment.Name }}.yaml" # general
+      - "values.yaml" # shared
+      - "values-{{ .Environment.Name }}.yaml" # env
+      - "values-{{`{{ .Release.Name }}`}}.yaml" # release
+      {{/*
+      Copies all environment values (so basically general-{{ .Environment.Name }}.yaml,
+      see the end of this file) into the subcharts.
+      */}}
+      {{- range $subchart := (list "frontend" "gms") }}
+      - {{ $subchart }}:
+      {{- range $k, $v := $.Environment.Values }}
+        {{- $k | nindent 10 }}: {{ $v | toYaml | nindent 12 }}
+      {{- end }}
+      {{- end }}
+    hooks:
+      - events: ["prepare"]
+        args: ["[{{`{{ .Environment.Name }}`}}] START {{`{{.HelmfileCommand}}`}}"]
+  service_secrets: &service_secrets
+    name: service-secrets
+    namespace: data
+    values:
+      - "/etc/helmfile-defaults/private/{{ .Environment.Name }}.yaml"
+
+releases:
+  - <<: *service_secrets
+  - name: staging
+    <<: *default
+    needs: [x]
+
+# at the end, in the same document
+environments:
+  dse-k8s-eqiad:
+    values:
+      - releases: [staging]
+      - "/etc/helmfile-defaults/general-{{ .Environment.Name }}.yaml"
+    missingFileHandler: Warn
+"""
+
+
+def test_a_helmfile_full_of_loops_is_read(charts: Charts) -> None:
+    """Environments at the end, comments over lines, ranges: layers and releases are still those of the file."""
+    text = f"main_app:\n  image: x/data\n  version: {OLD}\n"
+    copy = f"main_app:\n  version: {OLD}\n"
+    charts.service("data", group=DSE, helm=SUBCHARTS, values=text, values_dse_k8s_eqiad=copy)
+    where = ("--services-dir", DSE)
+    said = charts.bump("data", NEW, *where, "--format", "json").json
+    assert "service-secrets" not in str(said["before"])
+    changed, _ = charts.edit("data", NEW, *where, "--env", "dse-k8s-eqiad")
+    assert changed == {f"{DSE}/data/values-dse-k8s-eqiad.yaml": copy.replace(OLD, NEW).encode()}
+    changed, _ = charts.edit("data", NEW, *where)
+    assert changed == {
+        f"{DSE}/data/values-dse-k8s-eqiad.yaml": copy.replace(OLD, NEW).encode(),
+        f"{DSE}/data/values.yaml": text.replace(OLD, NEW).encode(),
+    }
+
+
+def test_a_common_folder_read_by_path(charts: Charts) -> None:
+    """A layer of another directory is found where it is, and its other readers are named."""
+    common = f"app:\n  image: repos/airflow\n  version: {OLD}\n"
+    charts.put(f"{DSE}/_common_/values-eqiad.yaml", common)
+    helm = helmfile({"eqiad": ["main"]}, ("values.yaml", "../_common_/values-ENV.yaml", "values-RELEASE.yaml"))
+    for name in ("one", "two"):
+        charts.service(name, group=DSE, helm=helm, values="a: 1\n")
+    changed, outcome = charts.edit("one", NEW, "--services-dir", DSE)
+    assert changed == {f"{DSE}/_common_/values-eqiad.yaml": common.replace(OLD, NEW).encode()}
+    assert "two" in outcome.err
+
+
+def test_one_image_with_two_tags_in_one_release_is_refused(charts: Charts) -> None:
+    """Two models on one image at different tags: --key says which."""
+    text = "inference_services:\n" + "".join(
+        f'  {model}:\n    predictor:\n      image: "risk"\n      image_version: "{tag}"\n'
+        for model, tag in (("agnostic", OLD), ("pre-save", "2025-05-05-000000-publish"))
+    )
+    charts.put(f"{ML}/outlink/values.yaml", text)
+    err = charts.refused("outlink", NEW, "--services-dir", ML)
+    assert "inference_services.pre-save.predictor.image_version" in err
+    key = "inference_services.pre-save.predictor.image_version"
+    changed, _ = charts.edit("outlink", NEW, "--services-dir", ML, "--key", key)
+    assert changed == {f"{ML}/outlink/values.yaml": text.replace("2025-05-05-000000-publish", NEW).encode()}
