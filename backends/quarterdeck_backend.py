@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 
 LAST_ANSWERS_SECONDS = 5.0
 """How long commands that run when we are told to stop may take to answer."""
+
+NEVER_WAIT = frozenset({"stop", "cancel", "abort"})
+"""Commands with threads of their own: slow looks, which anybody may ask for, can have all the others in use."""
 
 
 class App(Protocol):
@@ -150,6 +154,7 @@ class QuarterdeckBackend(core.ErrBot):
         self.bot_identifier = Somebody("bot", "quarterdeck")
         self._inbox: queue.SimpleQueue[Heard | None] = queue.SimpleQueue()
         self._stopping = False
+        self._stops = ThreadPool(2)
         build = getattr(config, "QUARTERDECK_APP", None)  # tests bring an app of their own
         if build is None:
             from quarterdeck import wiring
@@ -209,6 +214,17 @@ class QuarterdeckBackend(core.ErrBot):
         return False
 
     # Running commands
+
+    def _process_command(self, msg: Message, cmd: str, args: Any, match: Any) -> None:
+        """Hand a command to a thread; only the dispatcher's calls this, so the pools can change places meanwhile."""
+        if cmd not in NEVER_WAIT:
+            super()._process_command(msg, cmd, args, match)  # type: ignore[no-untyped-call]
+            return
+        usual, self.thread_pool = self.thread_pool, self._stops
+        try:
+            super()._process_command(msg, cmd, args, match)  # type: ignore[no-untyped-call]
+        finally:
+            self.thread_pool = usual
 
     def _execute_and_send(
         self, cmd: str, args: Any, match: Any, msg: Message, template_name: str | None = None
@@ -351,8 +367,10 @@ class QuarterdeckBackend(core.ErrBot):
     def _end(self) -> None:
         """Answers first, then plugins, then the networks; a network that is away holds nothing up."""
         self._stopping = True
-        self.thread_pool.close()
-        waiter = threading.Thread(target=self.thread_pool.join, daemon=True)
+        pools = (self.thread_pool, self._stops)
+        for pool in pools:
+            pool.close()
+        waiter = threading.Thread(target=lambda: [pool.join() for pool in pools], daemon=True)
         waiter.start()
         waiter.join(LAST_ANSWERS_SECONDS)
         self.disconnect_callback()

@@ -28,9 +28,11 @@ from quarterdeck.chat.speaker import Mouth, Speaker
 from quarterdeck.core.answers import Answers
 from quarterdeck.core.deployer import Deployer
 from quarterdeck.core.desk import Desk
-from quarterdeck.core.errors import QuarterdeckError
+from quarterdeck.core.errors import QuarterdeckError, TemporaryError
+from quarterdeck.core.grammar import NOTHING
 from quarterdeck.core.herald import Herald, Pace
 from quarterdeck.core.model import Actor, Catalogue, Line
+from quarterdeck.core.policy import MUTATING
 from quarterdeck.core.preview import Preview
 from quarterdeck.core.reception import Reception
 from quarterdeck.core.redact import Redactor
@@ -50,6 +52,8 @@ OPEN = frozenset(State) - OVER
 log = logging.getLogger(__name__)
 #: seconds a person waits at most until a hanging registry is named
 ANSWER_WITHIN = 8.0
+#: lines kept in mind that the inbox could not take
+MOST_UNNOTED = 1000
 
 
 class SystemClock:
@@ -78,6 +82,7 @@ class App:
         self._engine = Engine()
         self._hear: Callable[[Heard], None] = lambda _: None
         self._heard: asyncio.Queue[Heard] = asyncio.Queue()
+        self._unnoted: dict[str, str] = {}
         self._bells: dict[str, asyncio.Event] = {}
         self.transports: dict[str, Transport] = {name: self._transport(name) for name in settings.networks}
         self.world: World
@@ -122,6 +127,8 @@ class App:
         """The lines to say to a command; see `Reception.answer`."""
         nick = self.transports[heard.network].nick.lower()
         addressed = heard.text.lower().startswith((f"{nick}:", f"{nick},"))
+        if (why := self._unnoted.pop(heard.msgid, "")) and verb in MUTATING:
+            return [f"{heard.nick}: {why}. {NOTHING}"]
         lines = await self.reception.answer(verb, self.actor(heard), text, addressed)
         return [self.world.redactor.text(line) for line in lines]
 
@@ -233,14 +240,24 @@ class App:
         await routes.serve(self.world, pages, self.settings.web.host, self.settings.web.port)
 
     async def _listen(self) -> None:
-        """Inbox: a command runs once for each message id, whatever is played back to us."""
+        """Inbox: a command runs once for each message id, whatever is played back to us.
+
+        What cannot be noted is answered all the same, and changes nothing: it might run twice.
+        """
         while True:
             heard = await self._heard.get()
             nick = self.transports[heard.network].nick.lower()
             if heard.room and not heard.text.lower().lstrip().startswith(("!", nick)):
                 continue
             text = self.world.redactor.text(heard.text)[:400]
-            first = await self.world.store.heard(heard.network, heard.msgid, heard.room, heard.account or "", text)
+            try:
+                first = await self.world.store.heard(heard.network, heard.msgid, heard.room, heard.account or "", text)
+            except TemporaryError as error:
+                log.warning("a line cannot be noted: %s", error)
+                if len(self._unnoted) >= MOST_UNNOTED:  # lines for others, which nobody asks an answer for
+                    del self._unnoted[next(iter(self._unnoted))]
+                self._unnoted[heard.msgid] = str(error)
+                first = True
             if first:
                 self._hear(heard)
 

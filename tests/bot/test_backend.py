@@ -78,6 +78,18 @@ def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
     made.close()
 
 
+def test_a_stop_never_waits_for_other_commands(bot: Bot) -> None:
+    """However many slow looks somebody asks for at once, their threads are not those of a stop."""
+    bot.irc.said.clear()
+    for _ in range(25):
+        bot.app.hear(heard("!slow 0.3", nick="mallory", account=None))
+    began = time.monotonic()
+    bot.app.hear(heard("!stop 42", room="#ops"))
+    bot.wait(lambda: ("#ops", "stopping 42") in bot.irc.said)
+    assert time.monotonic() - began < 0.25
+    bot.wait(lambda: not any(bot._busy()))
+
+
 def test_an_answer_goes_where_the_question_came_from(bot: Bot) -> None:
     """The network is part of every address: rooms, private, and the other network."""
     assert bot.answers(heard("!ping a")) == [("#deploy", "pong a")]

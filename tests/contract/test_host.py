@@ -233,6 +233,15 @@ async def test_an_export_that_is_gone_applies_nothing(stubs: Place) -> None:
     assert await stubs.apply(expected) == commands.UNREADY
 
 
+async def test_a_lock_that_cannot_be_opened_applies_nothing_and_says_so(stubs: Place) -> None:
+    """The shell would end at such a redirection by itself, with a status that looks like helmfile's."""
+    expected = await stubs.diff()
+    (stubs.world.folder / "locks" / "citoid.staging.lock").mkdir(parents=True)
+    assert await stubs.apply(expected) == commands.UNREADY
+    assert "no lock at" in (await stubs.runner.read("apply", "log")).decode()
+    assert not await stubs.applied()
+
+
 async def test_a_commit_or_service_that_is_not_there(stubs: Place) -> None:
     """The job says what is missing."""
     for job, service, commit in (("a", "citoid", "d" * 40), ("b", "other", stubs.world.newer)):

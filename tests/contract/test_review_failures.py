@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from quarterdeck.adapters.gerrit import GerritReview
+from quarterdeck.adapters.gerrit_changes import comment_of
 from quarterdeck.core.errors import ConflictError, PermanentError, QuarterdeckError, TemporaryError
 from quarterdeck.core.model import ChangeStatus
 from tests.contract.fake_gerrit import FakeGerrit
@@ -28,6 +29,14 @@ async def at_server(server: FakeGerrit) -> AsyncIterator[ServerBench]:
     bench = ServerBench(server, timeout=0.4)
     yield bench
     await bench.adapter.close()
+
+
+def test_a_display_name_makes_nobody_the_ci() -> None:
+    """An account without username may call itself as it likes; whose comments count is a matter of usernames."""
+    info = {"id": "1", "date": "2026-08-17 09:45:55.000000000", "message": "pipeline-build-result: SUCCESS"}
+    assert comment_of({**info, "author": {"_account_id": 7, "name": "PipelineBot"}}).author == "#7"
+    assert comment_of({**info, "author": {"_account_id": 8, "username": "pipelinebot"}}).author == "pipelinebot"
+    assert comment_of(info).author == ""
 
 
 @pytest.mark.parametrize("action", ["lost", "cut", "done-500", "status", "hang"])

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,11 @@ def children_of(pid: int) -> dict[str, int]:
     """The direct children of a process: program to pid."""
     listed = Path(f"/proc/{pid}/task").glob("*/children")
     pids = [int(word) for path in listed for word in path.read_text().split()]
-    return {Path(f"/proc/{child}/comm").read_text().strip(): child for child in pids}
+    found = {}
+    for child in pids:
+        with suppress(FileNotFoundError):  # it may end while we look
+            found[Path(f"/proc/{child}/comm").read_text().strip()] = child
+    return found
 
 
 def test_every_endpoint_of_the_contract_is_there(sandbox: RunningSandbox) -> None:

@@ -7,11 +7,11 @@ import re
 
 import pytest
 
-from quarterdeck.core.errors import StaleError, WrongStateError
+from quarterdeck.core.errors import StaleError, TemporaryError, WrongStateError
 from quarterdeck.core.model import Actor, ChangeStatus, Line
 from quarterdeck.core.rollout import MOVES, Move, State, Step, StepName, advance, change_id, job_name
 from quarterdeck.testing.review import Gate
-from tests.unit.world import NEW, NEWER, OLD, SECRET, VALUES, Deck, config_map, hanging, rolled, values
+from tests.unit.world import IMAGE, NEW, NEWER, OLD, SECRET, VALUES, Deck, config_map, hanging, rolled, values
 
 
 async def test_law_1_only_the_worker_moves_a_running_rollout(deck: Deck) -> None:
@@ -187,6 +187,28 @@ async def test_law_8_a_release_that_somebody_else_moved_is_not_applied(deck: Dec
     rollout = await deck.confirm(2)
     assert rollout.state is State.FAILED
     assert "somebody else is on this release" in deck.last
+
+
+async def test_law_8_a_tag_that_was_pushed_again_is_not_applied(deck: Deck) -> None:
+    """Between the question and the yes the tag got another image, which nobody was shown."""
+    await deck.deploy()
+    await deck.deploy("citoid production")
+    deck.registry.push(IMAGE, NEW, content="something else")
+    rollout = await deck.confirm(2)
+    assert rollout.state is State.FAILED
+    assert "was pushed again" in deck.last
+    assert deck.cluster.applied == [("staging", NEW)]
+
+
+async def test_law_8_pods_are_held_to_the_digest_that_was_shown(deck: Deck) -> None:
+    """Where the registry was silent before the apply, the pods tell."""
+    await deck.deploy()
+    await deck.deploy("citoid codfw")
+    deck.registry.push(IMAGE, NEW, content="something else")
+    deck.registry.faults.once("digest", TemporaryError("away"))
+    rollout = await deck.confirm(2)
+    assert rollout.state is State.FAILED
+    assert "another digest" in deck.last
 
 
 async def test_law_9_going_back_is_a_new_rollout_in_reverts_form(deck: Deck) -> None:

@@ -96,6 +96,29 @@ async def test_a_line_that_is_refused_is_noted_and_not_tried_for_ever() -> None:
     assert (await kept.audit())[0].verb == "unsaid"
 
 
+class Full(MemoryStore):
+    """A store whose disk is full when the first line is to be marked."""
+
+    full = True
+
+    async def sent(self, row: int) -> None:
+        """Refuse once."""
+        if self.full:
+            self.full = False
+            raise TemporaryError("the store's disk is full", 0.01)
+        await super().sent(row)
+
+
+async def test_a_store_that_cannot_mark_a_line_loses_none_of_those_claimed_with_it() -> None:
+    """They are claimed by this process, so nobody would say them before the next one."""
+    from datetime import UTC, datetime
+
+    kept, mouth = Full("a", lambda: datetime.now(UTC)), Mouth()
+    await kept.say([Line("irc", "#a", "one"), Line("irc", "#a", "two")])
+    await speaking(kept, mouth, asyncio.Event(), 2)
+    assert [text for _, text, _ in mouth.said] == ["one", "two"]
+
+
 def row(number: int, age: float, room: str = "#a", again: bool = False) -> OutboxRow:
     """A row of some age in seconds, at START."""
     return OutboxRow(number, Line("irc", room, f"line {number}"), START - timedelta(seconds=age), again)

@@ -86,10 +86,12 @@ def _votes(info: Json) -> Iterator[Vote]:
 
 
 def comment_of(info: Json) -> Comment:
-    """A ChangeMessageInfo as ours."""
+    """A ChangeMessageInfo as ours; its author by username alone, for a display name is anybody's to choose."""
+    author = info.get("author", {})
+    number = f"#{author['_account_id']}" if "_account_id" in author else ""
     return Comment(
         id=str(info["id"]),
-        author=account(info.get("author", {})),
+        author=str(author.get("username") or number),
         text=str(info.get("message", "")),
         at=moment(info["date"]),
         patch_set=int(info.get("_revision_number", 0)),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -65,15 +66,26 @@ class Speaker:
             await self._mouth.say(line.room, text, urgent=any(row.line.urgent for row in group))
         except Refused as error:
             log.warning("%s refuses a line for %s: %s", self._mouth.network, line.room, error)
-            await self._store.note("worker", "unsaid", f"{self._mouth.network}/{line.room}: {error}: {text}")
+            note = f"{self._mouth.network}/{line.room}: {error}: {text}"
+            with suppress(TemporaryError):
+                await self._store.note("worker", "unsaid", note)
         except TemporaryError as error:
             log.warning("%s has not taken a line for %s: %s", self._mouth.network, line.room, error)
             for row in group:
-                await self._store.unsent(row.id)
+                await self._mark(self._store.unsent, row)
             await asyncio.sleep(0.5)
             return
         for row in group:
-            await self._store.sent(row.id)
+            await self._mark(self._store.sent, row)
+
+    async def _mark(self, mark: Callable[[int], Awaitable[None]], row: OutboxRow) -> None:
+        """Until the store takes it: rows claimed together are ours alone, and a crash here would leave them unsaid."""
+        while True:
+            try:
+                return await mark(row.id)
+            except TemporaryError as error:
+                log.warning("a line of %s cannot be marked: %s", self._mouth.network, error)
+                await asyncio.sleep(min(error.retry_after, self._idle))
 
 
 def fold(rows: tuple[OutboxRow, ...], now: datetime) -> list[tuple[str, list[OutboxRow]]]:

@@ -324,7 +324,7 @@ def apply_script(place: Place, order: Apply) -> str:
         f"# quarterdeck: apply of {checked(order.service)} in {checked(order.environment)}\n"
         f"{_functions(place, order.service, order.environment)}"
         f"lock={lock}\n"
-        'mkdir -p "${lock%/*}" && exec 8>>"$lock" || fail 74 "no lock at $lock"\n'
+        'mkdir -p "${lock%/*}" && true >>"$lock" && exec 8>>"$lock" || fail 74 "no lock at $lock"\n'
         'flock -n 8 || fail 75 "held by $(head -c 200 "$lock")"\n'
         f'printf \'%s since %s\\n\' {shlex.quote(order.note or "quarterdeck")} "$(date -u +%FT%TZ)" >"$lock"\n'
         f"cd {directory} || fail 74 'the export of the diff is gone'\n"

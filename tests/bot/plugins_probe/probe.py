@@ -62,6 +62,11 @@ class Probe(BotPlugin):
         return f"slept {args}"
 
     @botcmd
+    def stop(self, msg, args):
+        """Answer under a name that must never wait."""
+        return f"stopping {args}"
+
+    @botcmd
     def many(self, msg, args) -> Iterator[str]:
         """Answer in lines and marks that no renderer may touch."""
         yield "\n".join(f"{args} {number} *it* _is_ <raw> `x`\n" for number in range(5))

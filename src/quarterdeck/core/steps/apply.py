@@ -49,6 +49,7 @@ async def apply(run: Run, step: Step) -> Mapping[str, Any]:
     if status.state is JobState.ABSENT:
         await _prove_not_started(run, step, status, pinned)
         run.check_stop()
+        await _refuse_another_image(run, found.get("image", ""))
         lines = () if step.state is StepState.INTENDED else world.voice.lines("sal_start", run.rollout, step=step)
         script = _script(run, step, mine, pinned)
         digest = hashlib.sha256(script.encode()).hexdigest()
@@ -90,6 +91,16 @@ async def _found(run: Run, step: Step, job: str) -> JobStatus:
     if known and status.digest and status.digest != known:
         raise LostError(f"the deploy host has a job {job} with another command than ours", step.started)
     return status
+
+
+async def _refuse_another_image(run: Run, shown: str) -> None:
+    """Law 8: a tag that was pushed again since the diff is not what was shown. A silent registry leaves it to CHECK."""
+    now = await run.image_digest()
+    if shown and now and now != shown:
+        raise PermanentError(
+            f"not applied: {run.rollout.tag} was pushed again since the diff was shown "
+            f"({shown[:19]} is {now[:19]} now). Say it again if you want that one"
+        )
 
 
 def _script(run: Run, step: Step, mine: Mapping[str, Any], pinned: Mapping[str, int]) -> str:

@@ -53,10 +53,11 @@ async def check(run: Run, step: Step) -> Mapping[str, Any]:
 
 async def wanted_pods(run: Run, step: Step, applied: bool) -> health.Wanted:
     """What the pods of this step must be: the tag's image, by its digest, in the stage's releases."""
-    found = run.rollout.result(StepName.DIFF)["environments"][step.environment]
+    diffed = run.rollout.result(StepName.DIFF)
+    found = diffed["environments"][step.environment]
     tag, limits = run.rollout.tag, run.world.limits
-    digest = None
-    if tag:
+    digest = diffed.get("image")
+    if tag and not digest:
         digest = await run.patiently(
             "the registry", lambda: run.world.registry.digest(run.service.image, tag), limits.check
         )

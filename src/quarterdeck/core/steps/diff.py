@@ -33,7 +33,8 @@ async def diff(run: Run, step: Step) -> Mapping[str, Any]:
         for task in diffs:
             task.cancel()
         await asyncio.gather(*diffs, return_exceptions=True)
-    result = {"commit": commit, "environments": dict(zip(run.rollout.environments, found, strict=True))}
+    image = await run.image_digest()
+    result = {"commit": commit, "image": image, "environments": dict(zip(run.rollout.environments, found, strict=True))}
     lines = run.world.voice.lines("diff", run.rollout, found=result["environments"])
     # in one move: a diff that is done without the steps it calls for would look like a rollout with nothing to do
     await run.done(step, result, lines, follow=layout(run.rollout, result))

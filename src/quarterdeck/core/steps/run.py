@@ -127,6 +127,14 @@ class Run:
                 wait = min(error.retry_after, max(seconds - waited, 0.05))
                 await (self.pause(wait) if heed_stop else self.world.clock.sleep(wait))
 
+    async def image_digest(self) -> str:
+        """The digest that the rollout's tag names just now; empty where there is none or the registry cannot say."""
+        try:
+            digest = await self.world.registry.digest(self.service.image, self.rollout.tag) if self.rollout.tag else ""
+        except (PermanentError, TemporaryError):
+            return ""
+        return digest or ""
+
     async def job(self, job: str, script: str, log: str, seconds: float) -> JobStatus:
         """Run a host job that only reads: start (or find) it, keep its log, wait for its end.
 

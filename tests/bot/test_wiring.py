@@ -1,0 +1,48 @@
+"""What the app does with a line before and after the backend has it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+from quarterdeck.chat import Heard
+from quarterdeck.core.errors import TemporaryError
+from quarterdeck.testing.store import MemoryStore
+from quarterdeck.wiring import App
+from tests.bot.doubles import MemoryTransport, heard
+from tests.unit.world import TEMPLATES, Deck
+
+
+class Full(MemoryStore):
+    """A store that cannot note what was heard."""
+
+    async def heard(self, network: str, msgid: str, room: str, account: str, text: str) -> bool:
+        """Refuse."""
+        raise TemporaryError("the store's disk is full")
+
+
+async def test_where_a_line_cannot_be_noted_people_are_answered_and_nothing_is_done() -> None:
+    """A full disk: a command that was not noted could run twice, so it is refused; looking goes on."""
+    deck = Deck()
+    settings: Any = SimpleNamespace(networks={})
+    app = App(settings, deck.catalogue, TEMPLATES)
+    app.transports = {"irc": MemoryTransport("irc", "qd", ["#deploy"])}
+    app.world = replace(deck.world, store=Full("a", lambda: datetime.now(UTC)))
+    app.reception = deck.reception
+    taken: list[Heard] = []
+    app.on_heard(taken.append)
+    for words in ("!deploy citoid staging", "!whoami"):
+        app._heard.put_nowait(heard(words))
+    listening = asyncio.create_task(app._listen())
+    await deck.until(lambda: len(taken) == 2 or listening.done())
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+    assert await app.answer("deploy", taken[0], "citoid staging") == [
+        "ali: the store's disk is full. Nothing done",
+    ]
+    assert "account alice" in " ".join(await app.answer("whoami", taken[1], ""))
+    assert deck.store.tables.rollouts == {}
+    await deck.close()
