@@ -225,7 +225,7 @@ class Answers:
             return "?"
         tags = {t: n for t, n in situation.serving.get(environment, {}).items() if n[1]}
         if not tags:
-            return "runs nothing"
+            return "nothing"
         git = situation.git.get(environment, "")
         shown = " and ".join(
             short_tag(t, service.suffix) + (f" {n[0]}/{n[1]}" if pods else "") for t, n in tags.items()

@@ -390,7 +390,7 @@ def by_hand(place: Place, service: str, environment: str) -> tuple[str, ...]:
         helmfile(environment, "status"),
     )
     return (
-        *(f"export {name}={shlex.quote(value)}" for name, value in place.env.items()),
+        *(f"export {name}={shlex.quote(value)}" for name, value in place.env.items() if name != "SUPPRESS_SAL"),
         f"cd {shell_path(place.charts)}/{shlex.quote(place.directory(service))}",
         "git log -1 --oneline",
         *(line.replace(" --no-color", "") for line in typed),

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from .errors import (
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 EDIT_ATTEMPTS = 3
 #: seconds between two tries to save an end
 SAVE_AGAIN = 5.0
+#: seconds that the end of a rollout waits for Gerrit
+TAKE_BACK_WITHIN = 10.0
 
 
 class Deployer:
@@ -57,6 +60,10 @@ class Deployer:
         """After a start: take up what was RUNNING or accepted. The steps themselves look before they act."""
         found = await self.world.store.find({State.RUNNING, State.PLANNED}, limit=1000)
         for rollout in found:
+            try:
+                await self.world.store.say(self.world.voice.lines("back", rollout))
+            except TemporaryError:
+                log.exception("rollout #%s: cannot say that it goes on", rollout.number)
             self.take_up(rollout, resumed=True)
         return found
 
@@ -186,6 +193,14 @@ class Deployer:
             return f"change {change.number} was merged meanwhile"
         return ""
 
+    async def _taken_back(self, rollout: Rollout, why: str) -> str:
+        """`take_back`, but a verdict does not wait long for a Gerrit that hangs."""
+        try:
+            async with asyncio.timeout(TAKE_BACK_WITHIN):
+                return await self.take_back(rollout, f"Rollout #{rollout.number}: {why}")
+        except TimeoutError:
+            return "its change in Gerrit could not be taken back (no answer): abandon it there"
+
     async def _owe(self, rollout: Rollout) -> None:
         """From the merge on, every environment whose tag changed owes an apply until its pods were seen."""
         now, edited = self.world.clock.now(), rollout.step(StepName.EDIT)
@@ -212,8 +227,10 @@ class Deployer:
             raise PermanentError("not every environment's pods were looked at")
         await self.world.store.set_debts((), [(run.rollout.service, environment) for environment in checked])
         debts = await self.world.store.debts(run.rollout.service)
+        applied = any(s.name is StepName.APPLY for s in run.rollout.steps)
+        note = "new pods run and stayed up" if applied else "git and cluster agree, nothing was to be applied"
         lines = self.world.voice.lines("succeeded", run.rollout, debts=debts, next=await self._next(run.rollout))
-        await run.move(Move.FINISH, lines, write_set=(), note="new pods run and stayed up")
+        await run.move(Move.FINISH, lines, write_set=(), note=note)
 
     async def _next(self, rollout: Rollout) -> str:
         """The command that naturally follows a success."""
@@ -227,21 +244,17 @@ class Deployer:
     async def _end(self, run: Run, move: Move, event: str, why: str) -> None:
         """Any end short of success: say what failed, what serves, what was not touched, what git says, what next."""
         why = self.world.redactor.text(why)
-        step = run.rollout.current
-        if step is not None and step.state is not StepState.TODO and move is not Move.ABORT:
-            state = StepState.LOST if move is Move.LOSE else StepState.FAILED
-            now = self.world.clock.now()
-            broken = replace(step, state=state, ended=now, result={**step.result, "why": why})
-            run.rollout = replace(run.rollout, steps=run.rollout.with_step(broken).steps)
-        if move is Move.ABORT and (left := await self.take_back(run.rollout, f"Stopped by {run.rollout.stop}")):
+        ended = _broken(run.rollout, move, why, self.world.clock.now())
+        # an open change has our vote: a slow gate would merge it after we said that nothing happened
+        if move is not Move.LOSE and (left := await self._taken_back(ended, why)):
             why = f"{why}; {left}"
-        situation = await look(self.world, run.rollout)
-        lines = self._last_words(run.rollout, event, why, situation)
+        situation = await look(self.world, ended)
+        lines = self._last_words(ended, event, why, situation)
         write_set = None if move is Move.LOSE else ()
         facts = {**run.rollout.facts, **situation.facts()}
         while True:
             try:
-                await run.move(move, lines, write_set=write_set, note=why, facts=facts)
+                await run.move(move, lines, write_set=write_set, steps=ended.steps, note=why, facts=facts)
                 return
             except TemporaryError:
                 # until this end is saved the rollout counts as RUNNING, and nobody drives it
@@ -269,6 +282,15 @@ class Deployer:
     def driven(self) -> tuple[int, ...]:
         """Numbers of the rollouts in the worker's hands."""
         return tuple(self._runs)
+
+
+def _broken(rollout: Rollout, move: Move, why: str, at: datetime) -> Rollout:
+    """The rollout with the step it ended in marked so."""
+    step = rollout.current
+    if step is None or step.state is StepState.TODO:
+        return rollout
+    state = StepState.LOST if move is Move.LOSE else StepState.FAILED
+    return rollout.with_step(replace(step, state=state, ended=at, result={**step.result, "why": why}))
 
 
 def _in_flight(rollout: Rollout) -> bool:

@@ -11,7 +11,7 @@ from .errors import EditRefusedError, NotFoundError, RequestError, TemporaryErro
 from .grammar import NOTHING, Request
 from .model import Environment, Service, short_tag
 from .ports import BuildState, Tree
-from .rollout import Kind, Rollout, StepName, StepState
+from .rollout import Kind, Rollout, State, StepName, StepState
 from .situation import Situation, survey
 from .world import World
 
@@ -152,7 +152,9 @@ class Orders:
         Rollbacks do not count, or going back twice would go forward; neither does what never touched the place.
         """
         found: dict[str, str] = {}
-        for rollout in await self.world.store.find(service=service.name, limit=200):
+        rollouts = await self.world.store.find(service=service.name, limit=200)
+        _refuse_if_back_already(rollouts, service, environments, situation)
+        for rollout in rollouts:
             for environment in environments:
                 before, running = rollout.before.get(environment, ""), situation.running(environment)
                 stands = before == running == situation.git.get(environment, "")
@@ -212,6 +214,23 @@ def touched(rollout: Rollout, environment: str) -> bool:
         for s in rollout.steps
     )
     return wrote or any(begun)
+
+
+def _refuse_if_back_already(
+    rollouts: Sequence[Rollout], service: Service, environments: Sequence[str], situation: Situation
+) -> None:
+    """A failure that is mended already must not send a later `!rollback` one image too far."""
+    failed = next((r for r in rollouts if set(environments) & set(r.environments)), None)
+    if failed is None or failed.state is not State.FAILED:
+        return
+    back = {failed.before.get(e, "") for e in environments}
+    now = {situation.running(e) for e in environments} | {situation.git.get(e, "") for e in environments}
+    if back == now and len(now) == 1 and "" not in now:
+        tag = short_tag(now.pop(), service.suffix)
+        raise RequestError(
+            f"{service.name} {' and '.join(environments)} is back on {tag} already, in git and pods (#{failed.number} "
+            f"failed there). To go further back say the tag: !rollback {service.name} {environments[0]} TAG. {NOTHING}"
+        )
 
 
 def takes_away(plan: values.EditPlan, targets: Sequence[str], situation: Situation, suffix: str) -> str:

@@ -136,6 +136,10 @@ class ChatVoice:
     _unknown = _failed
     _stopped = _failed
 
+    def _back(self, rollout: Rollout) -> dict[str, Any]:
+        step = rollout.current
+        return {"step": step.name.value if step else "its end"}
+
     def _expired(self, rollout: Rollout, debts: Sequence[Debt] = ()) -> dict[str, Any]:
         return {"pending": self._pending(rollout, debts)}
 

@@ -30,6 +30,8 @@ BANNERS: Mapping[State, tuple[str, str]] = {
 }
 #: state -> seconds after which a browser looks again; a page that people read stays as it is
 REFRESH: Mapping[State, int] = {State.PLANNED: 3, State.RUNNING: 3, State.WAITING: 60}
+#: on the page the gate is CI's; ours is a question
+SHOWN = {StepName.GATE: "ask"}
 STEP_WORDS = {StepState.TODO: "", StepState.INTENDED: "under way"}
 _NEEDY = frozenset({State.WAITING, State.FAILED, State.UNKNOWN})
 #: unchanged lines around a changed one, and the most lines of one object; the whole diff is one link away
@@ -209,7 +211,7 @@ def diff_class(line: str) -> str:
 def _step(step: Any, now: datetime) -> dict[str, Any]:
     ended = step.ended or now
     return {
-        "name": " ".join(p for p in (step.name.value, step.environment, step.stage) if p),
+        "name": " ".join(p for p in (SHOWN.get(step.name, step.name.value), step.environment, step.stage) if p),
         "css": step.state.value,
         "state": STEP_WORDS.get(step.state, step.state.value),
         "attempt": step.attempt,
