@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 export SANDBOX ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sandbox bot smoke bench charts-report clean lint
+.PHONY: help demo test tools check sandbox bot smoke bench charts-report clean lint
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,8 +17,11 @@ $(VENV)/.ready: requirements.lock setup.cfg pyproject.toml sandbox/venv.sh
 demo: $(VENV)/.ready  ## the main job on real servers, told as a story; ends by itself
 	$(PY) -m sandbox.demo
 
-test: check  ## everything: check, then the whole suite against the real servers
-	$(PY) -m pytest tests -m sandbox
+test: tools check  ## everything: check, then the whole suite against the real servers, in two sandboxes side by side
+	$(PY) -m pytest tests -m sandbox -n 2 --dist loadfile
+
+tools: $(VENV)/.ready  ## fetch and build what the sandbox needs (the first time some minutes; it says how many)
+	$(PY) -m sandbox.tools
 
 check: $(VENV)/.ready  ## lint, types, house, unit, bot, contracts; under a minute
 	$(VENV)/bin/ruff check .

@@ -31,7 +31,7 @@ class IrcServer:
         missing = [name for name in NEEDED if which(name) is None]
         if missing and os.geteuid() != 0:
             pytest.skip(f"not installed: {', '.join(missing)} (apt-get install inspircd atheme-services)")
-        assert not missing, f"{', '.join(missing)} must be installed"
+        assert not missing, f"{', '.join(missing)} must be installed: make tools"
         found = {name: which(name) for name in NEEDED}
         tools = SimpleNamespace(
             inspircd=found["inspircd"],
