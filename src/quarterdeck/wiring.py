@@ -152,7 +152,6 @@ class App:
             ChatVoice(self._templates, catalogue, s.links, s.deploy_host.name or s.deploy_host.host, clock.now),
             redactor,
         )
-        self._closing: list[Any] = [store]
         self._files = DiskFiles(s.data_dir / "rollouts")
         self.world = World(
             catalogue=catalogue,

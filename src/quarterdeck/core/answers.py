@@ -234,12 +234,7 @@ class Answers:
 
     async def _newest(self, service: Service) -> list[str]:
         ready = await self.world.store.builds(image=service.image, states={BuildState.READY}, limit=50)
-        if not ready:
-            return []
-        newest = ready[0].tag
-        for build in ready:
-            newest = build.tag if builds.newer(build.tag, newest) else newest
-        return [f"newest {short_tag(newest, service.suffix)}"]
+        return [f"newest {short_tag(builds.latest(ready), service.suffix)}"] if ready else []
 
     def _one(self, rollout: Rollout) -> str:
         suffix = self.world.catalogue.services[rollout.service].suffix

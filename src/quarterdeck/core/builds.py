@@ -213,6 +213,14 @@ def newest(tags: Iterable[str], suffix: str = "") -> str:
     return best
 
 
+def latest(ready: Sequence[Build]) -> str:
+    """The newest tag among ledger entries, newest merge first; where tags have no order the later merge stands."""
+    found = ready[0].tag
+    for build in ready[1:]:
+        found = build.tag if newer(build.tag, found) else found
+    return found
+
+
 def resolve(given: str, tags: Collection[str], suffix: str) -> str:
     """The full tag somebody means: said in full, or without its usual suffix.
 

@@ -45,9 +45,9 @@ class Deployer:
 
     # -- taking up ---------------------------------------------------------------------------------------------
 
-    def take_up(self, rollout: Rollout, resumed: bool = False) -> None:
+    def take_up(self, rollout: Rollout) -> None:
         """Drive a PLANNED or RUNNING rollout in a task of its own."""
-        run = Run(self.world, rollout, resumed)
+        run = Run(self.world, rollout)
         task = asyncio.create_task(self._drive(run), name=f"rollout-{rollout.number}")
         self._runs[rollout.number] = (run, task)
         task.add_done_callback(lambda done: self._forget(rollout.number, done))
@@ -64,7 +64,7 @@ class Deployer:
                 await self.world.store.say(self.world.voice.lines("back", rollout))
             except TemporaryError:
                 log.exception("rollout #%s: cannot say that it goes on", rollout.number)
-            self.take_up(rollout, resumed=True)
+            self.take_up(rollout)
         return found
 
     def interrupt(self, number: int, who: str) -> bool:
@@ -276,12 +276,6 @@ class Deployer:
         if begun and step and step.name in (StepName.APPLY, StepName.CHECK):
             lines += self.world.voice.lines("sal_end", rollout, step=step, outcome=event, why=why, situation=situation)
         return lines
-
-    # -- asked from outside ------------------------------------------------------------------------------------
-
-    def driven(self) -> tuple[int, ...]:
-        """Numbers of the rollouts in the worker's hands."""
-        return tuple(self._runs)
 
 
 def _broken(rollout: Rollout, move: Move, why: str, at: datetime) -> Rollout:

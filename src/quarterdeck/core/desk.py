@@ -142,7 +142,7 @@ class Desk:
             raise WrongStateError(
                 f"#{rollout.number}: somebody was faster. See !status {rollout.number}. {NOTHING}"
             ) from None
-        self.deployer.take_up(saved, resumed=True)
+        self.deployer.take_up(saved)
         current = saved.current
         return f"#{rollout.number}: looking again, going on from {current.name if current else 'the end'}. !stop {rollout.number}"
 

@@ -19,11 +19,6 @@ def targets(rollout: Rollout) -> frozenset[tuple[str, str]]:
     return frozenset((rollout.service, environment) for environment in rollout.environments)
 
 
-def keeps_write_set(rollout: Rollout) -> bool:
-    """Whether a rollout may still hold scalars in the state it is in."""
-    return bool(targets(rollout))
-
-
 def taken_over(rollout: Rollout | None, number: int, by: Rollout, at: datetime) -> Rollout:
     """A resting rollout as it stands after a newer command took its targets.
 

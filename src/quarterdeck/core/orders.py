@@ -126,10 +126,7 @@ class Orders:
             raise NotFoundError(
                 f"no image of {service.name} was announced yet: say the tag, !deploy {service.name} ENV TAG. {NOTHING}"
             )
-        newest = ready[0].tag
-        for build in ready[1:]:
-            newest = build.tag if builds.newer(build.tag, newest) else newest
-        return newest
+        return builds.latest(ready)
 
     def _staging_tag(self, service: Service, known: Sequence[Environment], situation: Situation) -> str:
         staging = next((e.name for e in known if e.kind == "staging"), "")

@@ -498,11 +498,3 @@ class Voice(Protocol):
     def lines(self, event: str, rollout: Rollout | None, /, **facts: Any) -> tuple[Line, ...]:
         """The lines for an event, for the rollout's home room unless the event belongs elsewhere."""
         ...
-
-
-class Log(Protocol):
-    """The server admin log (SAL)."""
-
-    async def log(self, text: str) -> None:
-        """Send one line. Raises TemporaryError when the relay is away."""
-        ...

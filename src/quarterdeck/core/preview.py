@@ -15,7 +15,7 @@ from .model import Actor, short_tag
 from .orders import Order, Orders
 from .ports import JobState
 from .rollout import Kind
-from .steps.describe import describe
+from .steps.describe import describe, expected
 from .world import World
 
 
@@ -64,7 +64,7 @@ class Preview:
         )
         text = raw.decode("utf-8", "replace")
         old = order.situation.running(environment)
-        images = {order.service.image: (old, order.tag) if old else order.tag} if order.tag else {}
+        images = expected(order.service.image, old, order.tag)
         return describe(await asyncio.to_thread(reader.read, text, images), names, world.redactor)
 
     def _words(self, order: Order, kind: Kind, found: Mapping[str, Mapping[str, Any]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import values
@@ -61,15 +61,7 @@ async def look(world: World, rollout: Rollout) -> Situation:
         if all(s.state is StepState.TODO for s in rollout.steps if s.environment == env and s.name is StepName.APPLY)
     )
     found = await survey(world, service, rollout.environments, PATIENCE)
-    return Situation(
-        service=found.service,
-        commit=found.commit,
-        git=found.git,
-        serving=found.serving,
-        debts=found.debts,
-        untouched=untouched,
-        problems=found.problems,
-    )
+    return replace(found, untouched=untouched)
 
 
 async def survey(

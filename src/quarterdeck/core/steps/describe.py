@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..diff import Diff
+from ..diff import Diff, Images
 from ..ports import Release
 from ..redact import Redactor
+
+
+def expected(image: str, before: str, tag: str) -> Images:
+    """The image change that a diff should show: from the tag that ran, where one is known; none for an apply."""
+    if not tag:
+        return {}
+    return {image: (before, tag) if before else tag}
 
 
 def describe(read: Diff, releases: Sequence[Release], redactor: Redactor) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from .. import diff as reader
 from .. import releases as listing
 from ..errors import NotFoundError, PermanentError
 from ..rollout import Rollout, Step, StepName, job_name
-from .describe import describe
+from .describe import describe, expected
 from .run import Run
 
 CANARY, DEFAULT = "canary", "default"
@@ -61,7 +61,7 @@ async def _one(run: Run, step: Step, environment: str, commit: str) -> dict[str,
     parts = listing.digests(await _read(run, job, "diff.releases"))
     old, tag = run.rollout.before.get(environment, ""), run.rollout.tag
     # read before redaction: a changed secret must count as a change; what is kept of it is redacted after
-    read = await asyncio.to_thread(reader.read, text, {run.service.image: (old, tag) if old else tag} if tag else {})
+    read = await asyncio.to_thread(reader.read, text, expected(run.service.image, old, tag))
     canaries = [r.name for r in found if r.name in run.service.canaries]
     said, _ = await world.files.read(number, f"{environment}.diff.log")
     gone = [

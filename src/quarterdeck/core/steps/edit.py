@@ -40,7 +40,7 @@ async def edit(run: Run, step: Step) -> Mapping[str, Any]:
         branch=charts.branch,
         change_id=identity,
         base=base,
-        message=world.redactor.text(message(run.rollout, identity, run.service.suffix, step.intent.get("commits", ()))),
+        message=world.redactor.text(message(run.rollout, identity, run.service.suffix)),
         files=plan.files,
         topic=f"quarterdeck-{run.rollout.id}",
         author=(person.name, person.email) if person and person.email else None,
@@ -77,7 +77,7 @@ def plan_edit(run: Run, tree: Tree) -> values.EditPlan:
     return values.plan(tree, run.service.name, run.rollout.environments, run.rollout.tag)
 
 
-def message(rollout: Rollout, identity: str, suffix: str, commits: tuple[str, ...] = ()) -> str:
+def message(rollout: Rollout, identity: str, suffix: str) -> str:
     """The commit message: what, who asked, which rollout; a rollback in Gerrit's revert form."""
     if rollout.kind is Kind.ROLLBACK:
         bad = rollout.facts.get("bad_tag", "")
@@ -91,7 +91,7 @@ def message(rollout: Rollout, identity: str, suffix: str, commits: tuple[str, ..
         if len(subject) > 50:
             short = f"{rollout.service}: bump to {short_tag(rollout.tag, suffix)}"
             subject = short if len(short) <= 50 else subject
-        body = [*commits] or [f"For {', '.join(rollout.environments)}."]
+        body = [f"For {', '.join(rollout.environments)}."]
         if rollout.reason:
             body.append(f"Why: {rollout.reason}")
     footers = [

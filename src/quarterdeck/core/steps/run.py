@@ -23,13 +23,11 @@ class Run:
     Attributes:
         rollout: as last saved.
         interrupted: set when somebody raised the stop flag.
-        resumed: the worker took the rollout up again after a crash or a retry.
     """
 
-    def __init__(self, world: World, rollout: Rollout, resumed: bool = False) -> None:
+    def __init__(self, world: World, rollout: Rollout) -> None:
         self.world = world
         self.rollout = rollout
-        self.resumed = resumed
         self.interrupted = asyncio.Event()
         if rollout.stop:
             self.interrupted.set()

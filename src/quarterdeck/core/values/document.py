@@ -95,10 +95,6 @@ class Document:
         """The line ending in use."""
         return "\r\n" if "\r\n" in self.text else "\n"
 
-    def byte(self, index: int) -> int:
-        """Offset in bytes of a character of the text."""
-        return len((self.bom + self.text[:index]).encode())
-
     def scalars(self) -> dict[Path, Scalar]:
         """Every tag, by each of its paths."""
         if self._scalars is None:
