@@ -210,3 +210,63 @@ def test_one_image_with_two_tags_in_one_release_is_refused(charts: Charts) -> No
     key = "inference_services.pre-save.predictor.image_version"
     changed, _ = charts.edit("outlink", NEW, "--services-dir", ML, "--key", key)
     assert changed == {f"{ML}/outlink/values.yaml": text.replace("2025-05-05-000000-publish", NEW).encode()}
+
+
+UMBRELLA = """\
+# one commit, several images
+version: &version "{0}"
+
+setup: &setup
+  enabled: false
+  image:
+    tag: *version
+
+searchSetup: *setup
+
+data-front:
+  main_app:
+    version: *version
+  config:
+    public: {{}}
+
+data-back:
+  app:
+    version:  *version
+"""
+
+
+@pytest.mark.parametrize("name", ["version", "app_version", "tag"])
+def test_an_anchor_at_the_top_of_the_file_moves_all_its_charts(charts: Charts, name: str) -> None:
+    """An umbrella chart: one line at the top is the tag of every chart below; the line itself feeds no pod."""
+    text = UMBRELLA.replace("version: &", f"{name}: &", 1)
+    charts.service("data", group=DSE, helm=helmfile({"eqiad": ["main"]}), values=text.format(OLD))
+    changed, outcome = charts.edit("data", NEW, "--services-dir", DSE)
+    assert changed == {f"{DSE}/data/values.yaml": text.format(NEW).encode()}
+    assert "data-back.app.version" in outcome.err
+
+
+def test_an_anchor_at_the_top_that_feeds_no_tag_is_refused(charts: Charts) -> None:
+    """What is put at the top may feed anything; a label is no tag."""
+    text = UMBRELLA.format(OLD) + "label: *version\n"
+    charts.service("data", group=DSE, helm=helmfile({"eqiad": ["main"]}), values=text)
+    assert "label" in charts.refused("data", NEW, "--services-dir", DSE)
+
+
+def test_the_charts_below_an_umbrella_are_parts(charts: Charts) -> None:
+    """Each chart's main tag is an image's: refused with their names, moved by part."""
+    text = f"front:\n  main_app:\n    version: {OLD}\nback:\n  app:\n    version: {OLD}\n"
+    charts.service("data", group=DSE, helm=helmfile({"eqiad": ["main"]}), values=text)
+    where = ("--services-dir", DSE)
+    assert "--part front or --part back" in charts.refused("data", NEW, *where)
+    changed, _ = charts.edit("data", NEW, *where, "--part", "back")
+    assert changed == {f"{DSE}/data/values.yaml": f"{NEW}".join(text.rsplit(OLD, 1)).encode()}
+
+
+def test_a_version_beside_an_image_that_holds_its_tag_is_no_tag_of_it(charts: Charts) -> None:
+    """The operator's `version` is the engine's; the image's tag moves alone, the other by --key."""
+    text = f"cluster:\n  general:\n    image: registry.example/repos/search:{OLD}\n    version: 2.7.0\n"
+    charts.service("search", group=DSE, helm=helmfile({"eqiad": ["main"]}), values=text)
+    changed, _ = charts.edit("search", NEW, "--services-dir", DSE)
+    assert changed == {f"{DSE}/search/values.yaml": text.replace(OLD, NEW).encode()}
+    changed, _ = charts.edit("search", "2.8.0", "--services-dir", DSE, "--key", "cluster.general.version")
+    assert changed == {f"{DSE}/search/values.yaml": text.replace("2.7.0", "2.8.0").encode()}

@@ -223,11 +223,20 @@ def doubled(file: str, place: str, lines: Iterable[int]) -> Refusal:
     return Refusal("duplicate-key", f"a key on the way to {place} stands there twice: {at}", file, ordered[-1])
 
 
+def _beside(entries: Iterable[Entry]) -> frozenset[str]:
+    """The keys of a mapping, without those of images that hold their tag: what stands beside them is no tag of them."""
+    return frozenset(
+        name
+        for name, value, _ in entries
+        if not (name in ("image", "image_name") and isinstance(value, yaml.ScalarNode) and embedded(value.value))
+    )
+
+
 Place = tuple[Path, yaml.ScalarNode, frozenset[str], tuple[int, ...], bool]
 
 
 def places(root: yaml.Node) -> Iterator[Place]:
-    """(keys, scalar, keys beside it, lines of doubles on its path, whether a list is on its path), aliases followed."""
+    """(keys, scalar, keys beside it that matter, lines of doubles on its path, whether a list is on its path), aliases followed."""
     left = [_VISITS]
 
     def walk(
@@ -241,7 +250,7 @@ def places(root: yaml.Node) -> Iterator[Place]:
         above = (*above, id(node))
         if isinstance(node, yaml.MappingNode):
             entries = merged(node)
-            names = frozenset(name for name, _, _ in entries)
+            names = _beside(entries)
             for name, value, lines in entries:
                 bad = (*doubles, *lines) if len(lines) > 1 else doubles
                 if isinstance(value, yaml.ScalarNode):
@@ -273,6 +282,8 @@ def _tags(document: Document) -> Iterator[tuple[Path, Scalar]]:
     for key, uses in seen.items():
         if all(kind is None for _, kind, _ in uses):
             continue
+        if len(uses[0][0]) == 1 and uses[0][1] is None:  # anchored at the top of the file for the tags below
+            uses[0] = (uses[0][0], Kind.OTHER, uses[0][2])
         scalar = _scalar(document, nodes[key], uses)
         if scalar is not None:
             for path, kind, _ in uses:

@@ -122,8 +122,8 @@ def _version(above: Path, siblings: Collection[str], helper: bool, in_list: bool
         return None  # the version of a model
     if helper:
         return Kind.OTHER
-    if imaged or (len(above) == 2 and above[0] in ("sidecars", "inference")):
-        return Kind.IMAGE
+    if imaged or (len(above) == 2 and (above[0] in ("sidecars", "inference") or above[1] in MAIN_BLOCKS)):
+        return Kind.IMAGE  # a chart below an umbrella chart has a main block of its own
     return None if in_list else Kind.OTHER
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .document import Scalar
-from .keys import Kind, Path, dotted, image_paths, short_image
+from .keys import MAIN_BLOCKS, Kind, Path, dotted, image_paths, short_image
 from .service import Finding, Row, Service, Shelf, plain_image, value_at
 
 
@@ -129,7 +129,8 @@ def _short(service: Service, rows: Sequence[Row], charts: int) -> str:
     first = rows[0]
     if first.kind is Kind.MAIN:
         return service.name if charts <= 1 else short_image(first.release.chart) or service.name
-    return first.path[-2] if len(first.path) > 1 else first.path[0]
+    named = [key for key in first.path[:-1] if key not in (*MAIN_BLOCKS, "image")]
+    return named[-1] if named else first.path[0]
 
 
 def unread(shelf: Shelf, service: Service, finding: Finding, part: Part) -> tuple[Scalar, ...]:
