@@ -243,6 +243,9 @@ def test_an_anchor_at_the_top_of_the_file_moves_all_its_charts(charts: Charts, n
     changed, outcome = charts.edit("data", NEW, "--services-dir", DSE)
     assert changed == {f"{DSE}/data/values.yaml": text.format(NEW).encode()}
     assert "data-back.app.version" in outcome.err
+    assert "also moves" not in outcome.err
+    by_key, _ = charts.edit("data", "--services-dir", DSE, "--key", f"values.yaml:{name}={NEW}")
+    assert by_key == changed
 
 
 def test_an_anchor_at_the_top_that_feeds_no_tag_is_refused(charts: Charts) -> None:
@@ -270,3 +273,44 @@ def test_a_version_beside_an_image_that_holds_its_tag_is_no_tag_of_it(charts: Ch
     assert changed == {f"{DSE}/search/values.yaml": text.replace(OLD, NEW).encode()}
     changed, _ = charts.edit("search", "2.8.0", "--services-dir", DSE, "--key", "cluster.general.version")
     assert changed == {f"{DSE}/search/values.yaml": text.replace("2.7.0", "2.8.0").encode()}
+
+
+def test_a_pin_of_an_umbrella_is_the_environments_own(charts: Charts) -> None:
+    """The line at the top belongs to one environment: nothing else reads it, so it is that environment's copy."""
+    text = UMBRELLA.format(OLD).split("data-back")[0].replace("searchSetup: *setup\n\n", "")
+    charts.service("data", group=DSE, helm=helmfile({"eqiad": ["main"]}), values="a: 1\n", values_main=text)
+    changed, outcome = charts.edit("data", NEW, "--services-dir", DSE, "--env", "eqiad", "--pin")
+    assert changed == {f"{DSE}/data/values-main.yaml": text.replace(OLD, NEW).encode()}
+    assert "also moves" not in outcome.err
+
+
+TWINS = {"production": "ingress: {}\n", "own": f"app:\n  version: {OLD}-own\n"}
+
+
+@pytest.fixture
+def twins(charts: Charts) -> Charts:
+    """Two services in one environment that read one common file; each has a file of its release."""
+    charts.put(f"{DSE}/_twin_common_/values-eqiad.yaml", f"app:\n  version: {OLD}\n  port: 1\n")
+    for name in ("twin", "twin-next"):
+        charts.service(name, group=DSE, helm=helmfile({"eqiad": ["production"]}))
+        charts.link(f"{DSE}/{name}/values-eqiad.yaml", "../_twin_common_/values-eqiad.yaml")
+        charts.put(f"{DSE}/{name}/values-production.yaml", TWINS["production"])
+    return charts
+
+
+def test_a_pin_of_a_twin_goes_to_its_own_file(twins: Charts) -> None:
+    """The common file is nobody's own copy: the lowest file that is the service's alone."""
+    changed, outcome = twins.edit("twin-next", NEW, "--services-dir", DSE, "--env", "eqiad", "--pin")
+    assert changed == {f"{DSE}/twin-next/values-production.yaml": f"ingress: {{}}\n\napp:\n  version: {NEW}\n".encode()}
+    assert outcome.err == ""
+
+
+def test_unpin_leaves_a_common_file_to_its_readers(twins: Charts) -> None:
+    """What decides nothing here decides the twin's tag: it stays; where a reader would have no tag left, refused."""
+    twins.put(f"{DSE}/twin-next/values-production.yaml", TWINS["own"])
+    changed, outcome = twins.edit("twin-next", NEW, "--services-dir", DSE, "--unpin")
+    assert changed == {f"{DSE}/twin-next/values-production.yaml": f"app:\n  version: {NEW}\n".encode()}
+    assert outcome.err == ""
+    twins.put(f"{DSE}/twin/values.yaml", f"app:\n  version: {OLD}\n")
+    twins.put(f"{DSE}/twin-next/values-production.yaml", TWINS["production"])
+    assert "twin-next" in twins.refused("twin", NEW, "--services-dir", DSE, "--unpin")

@@ -313,3 +313,30 @@ def test_a_production_release_file_is_not_taken_for_a_copy(charts: Charts) -> No
     changed, _ = charts.edit("citoid", NEW, "--unpin")
     assert changed == only(("values.yaml", shared(NEW)), ("values-production.yaml", BLOCK))
     assert "values-production.yaml" in charts.refused("citoid", NEW, "--env", "eqiad", "--pin")
+
+
+def test_a_pin_of_a_release_in_all_its_environments_goes_to_the_releases_file(charts: Charts) -> None:
+    """Canary runs in these two only: values-canary.yaml wins for it and moves nobody else."""
+    both = ("citoid", NEW, "--env", "eqiad", "--env", "codfw", "--release", "canary", "--pin")
+    charts.service(helm=helmfile(CANARY), values=shared(), values_canary="resources:\n  replicas: 1\n")
+    changed, outcome = charts.edit(*both)
+    assert changed == only(("values-canary.yaml", f"resources:\n  replicas: 1\n\n{BLOCK}"))
+    assert outcome.err == ""
+    charts.put("helmfile.d/services/citoid/values-canary.yaml", COPY)
+    assert charts.edit(*both)[0] == only(("values-canary.yaml", BLOCK))
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (f"main_app:\n\n  version: {OLD}\n\n  port: 1\n", "main_app:\n\n  port: 1\n"),
+        (f"main_app:\n  port: 1\n\n  version: {OLD}\n", "main_app:\n  port: 1\n"),
+        (f"main_app:\n  port: 1\n\n  version: {OLD}\n\nb: 1\n", "main_app:\n  port: 1\n\nb: 1\n"),
+        (f"main_app:\n  version: {OLD}\n\n  port: 1\n", "main_app:\n\n  port: 1\n"),
+    ],
+)
+def test_an_unpinned_line_set_apart_takes_a_blank_line_along(charts: Charts, text: str, left: str) -> None:
+    """Blank lines on both sides, or the end of the file: one goes, so that no gap of two is left."""
+    charts.service(values=shared(), values_staging=text)
+    changed, _ = charts.edit("citoid", NEW, "--unpin")
+    assert changed == only(("values.yaml", shared(NEW)), ("values-staging.yaml", left))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from .asking import FileChange, Outcome, Request, SideEffect
 from .bykey import by_key
-from .choosing import Target, asked, check, check_targets, choose_part, refuse_several, targets
+from .choosing import Target, asked, check, check_targets, choose_part, place, refuse_several, targets
 from .document import BOM, Scalar
 from .keys import Path, dotted
 from .pinning import Insertion, check_unpinned, copies, pin
@@ -176,12 +176,16 @@ def _prove_rows(
             continue
         if was == now:
             continue
+        if key in old and old[key].holder and now == tags.get(old[key].scalar.id):
+            continue  # named with its anchor
         cause = key in old and (old[key].scalar.id in tags or old[key].scalar.id in gone)
         if not cause and not (key in new and new[key].scalar.file in inserted):
             raise refuse(
                 "unproven",
                 f"{key[0]} {environment}/{release} {dotted(path)} would change from {was} to {now} without a reason",
             )
+        if key in old and old[key].scalar.id in gone and not now:
+            raise refuse("unpin", f"without {place(old[key].scalar)} {key[0]} would have no tag in {environment}")
         effects.append(SideEffect(key[0], environment, release, dotted(path), was, now))
     return tuple(effects)
 

@@ -258,7 +258,7 @@ def _fed(scalar: Scalar) -> list[Refusal]:
     proper = Kind.MAIN in scalar.kinds or Kind.IMAGE in scalar.kinds
     for path, kind in zip(scalar.paths, scalar.kinds, strict=True):
         holder = path == scalar.path and not is_helper(path)  # a place to define the anchor at is no use of it
-        if kind is None or (kind is Kind.OTHER and proper and not holder):
+        if (kind is None and not (holder and len(path) == 1)) or (kind is Kind.OTHER and proper and not holder):
             what = "another tag" if kind else "no image tag"
             reason = f"the anchored value of {dotted(_tag_path(scalar))} also feeds {dotted(path)}, which is {what}"
             wrong.append(Refusal("anchor", reason, scalar.file, scalar.line))

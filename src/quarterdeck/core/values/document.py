@@ -101,6 +101,10 @@ class Document:
             self._scalars = {} if self.root is None or self.broken else dict(_tags(self))
         return self._scalars
 
+    def defined(self, path: Path) -> Scalar | None:
+        """The tag at a path, also where an anchor is defined that feeds tags and is none by its own place."""
+        return self.scalars().get(path) or next((s for s in self.scalars().values() if s.path == path), None)
+
     def token(self, node: yaml.ScalarNode) -> yaml.ScalarToken | None:
         """The scanner's token of a scalar: its marks leave anchors and YAML tags out."""
         if self._tokens is None:
@@ -282,8 +286,6 @@ def _tags(document: Document) -> Iterator[tuple[Path, Scalar]]:
     for key, uses in seen.items():
         if all(kind is None for _, kind, _ in uses):
             continue
-        if len(uses[0][0]) == 1 and uses[0][1] is None:  # anchored at the top of the file for the tags below
-            uses[0] = (uses[0][0], Kind.OTHER, uses[0][2])
         scalar = _scalar(document, nodes[key], uses)
         if scalar is not None:
             for path, kind, _ in uses:

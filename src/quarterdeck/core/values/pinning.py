@@ -44,13 +44,8 @@ def pin(
     edits: dict[tuple[str, int], Target] = {}
     inserts: dict[tuple[str, Path], Insertion] = {}
     for row in part.rows:
-        layer = row.release.layers[row.depth]
-        touched = {r.id for r in finding.rows if r.scalar.id == row.scalar.id}
-        if layer.per_environment and touched <= wanted:
+        if _own(row, finding, wanted, shelf):
             edits[row.scalar.id] = Target(row.scalar, request.tag)
-            continue
-        if layer.per_release and touched <= wanted and not _above(row):
-            edits[row.scalar.id] = Target(row.scalar, request.tag)  # a release that runs nowhere else
             continue
         found = _lowest(row, finding, wanted, shelf)
         scalar = row.scalar
@@ -59,20 +54,39 @@ def pin(
     return tuple(edits.values()), tuple(inserts.values())
 
 
+def _own(row: Row, finding: Finding, wanted: set[tuple[str, str, str, Path]], shelf: Shelf) -> bool:
+    """Whether what decides a row is a copy of what was asked for: it decides nothing else, and no later file could."""
+    layer = row.release.layers[row.depth]
+    if not {r.id for r in finding.rows if r.scalar.id == row.scalar.id and not r.holder} <= wanted:
+        return False
+    if layer.per_environment:
+        return not _others(layer, row, shelf) or not any(_fits(row, at, finding, wanted, shelf) for at in _above(row))
+    return layer.per_release and not any(at.per_environment for at in _above(row))
+
+
+def _others(layer: Layer, row: Row, shelf: Shelf) -> list[str]:
+    """Other services that read a layer's file."""
+    return [name for name in shelf.tree.sharers.get(layer.real, ()) if name != row.service]
+
+
+def _fits(row: Row, layer: Layer, finding: Finding, wanted: set[tuple[str, str, str, Path]], shelf: Shelf) -> bool:
+    """Whether a scalar in a layer above would win for the row and decide asked rows only."""
+    touched = {r.id for r in finding.rows if r.path == row.path and _wins(r, layer)}
+    return touched <= wanted and not _others(layer, row, shelf)
+
+
 def _lowest(row: Row, finding: Finding, wanted: set[tuple[str, str, str, Path]], shelf: Shelf) -> Layer:
-    """The lowest layer of the environment that wins for the row and changes asked rows only."""
+    """The lowest layer of the environment, or of the release, that wins for the row and changes asked rows only."""
     if row.release.guessed:
         raise refuse(
             "helmfile", f"the helmfile of {row.service} cannot be read, so no layer is known to win", say="--key"
         )
-    shared = ""
     for layer in _above(row):
-        touched = {r.id for r in finding.rows if r.path == row.path and _wins(r, layer)}
-        others = shelf.tree.sharers.get(layer.real, ())
-        if touched <= wanted and not [name for name in others if name != row.service]:
+        if _fits(row, layer, finding, wanted, shelf):
             return layer
-        shared = layer.path
     environment, release = row.release.environment, row.release.name
+    own = row.release.layers[row.depth]
+    shared = next((layer.path for layer in (*_above(row), own) if layer.per_environment), "")
     if shared:
         raise refuse(
             "pin-shared",
@@ -88,9 +102,9 @@ def _lowest(row: Row, finding: Finding, wanted: set[tuple[str, str, str, Path]],
 
 
 def _above(row: Row) -> list[Layer]:
-    """The environment's layers above the one that decides."""
-    higher = row.release.layers[row.depth + 1 :]
-    return [layer for layer in higher if layer.per_environment and not layer.on_server and layer.known]
+    """The environment's and the release's layers above the one that decides."""
+    higher = [layer for layer in row.release.layers[row.depth + 1 :] if not layer.on_server and layer.known]
+    return [layer for layer in higher if layer.per_environment or layer.per_release]
 
 
 def _wins(row: Row, layer: Layer) -> bool:
@@ -116,7 +130,7 @@ def copies(request: Request, shelf: Shelf, service: Service, finding: Finding, p
                 continue
             document = shelf.get(layer.real)
             for path, scalar in (document.scalars() if document else {}).items():
-                if path in paths and not scalar.null and _of_part(scalar, finding, part):
+                if path in paths and not scalar.null and _of_part(scalar, layer, finding, part, shelf):
                     gone[scalar.id] = scalar
     if request.releases:
         mine = {row.scalar.id for row in asked(request, part.rows)}
@@ -124,11 +138,11 @@ def copies(request: Request, shelf: Shelf, service: Service, finding: Finding, p
     return tuple(gone[key] for key in sorted(gone))
 
 
-def _of_part(scalar: Scalar, finding: Finding, part: Part) -> bool:
-    """A copy that decides something of another part is that part's."""
+def _of_part(scalar: Scalar, layer: Layer, finding: Finding, part: Part, shelf: Shelf) -> bool:
+    """A copy that decides something of another part is that part's; one that decides nothing here may be a sharer's."""
     rows = [row for row in finding.rows if row.scalar.id == scalar.id]
     mine = {row.id for row in part.rows}
-    return all(row.id in mine for row in rows)
+    return all(row.id in mine for row in rows) and bool(rows or not _others(layer, part.rows[0], shelf))
 
 
 def check_unpinned(gone: Sequence[Scalar], before: Finding, after: Finding) -> None:

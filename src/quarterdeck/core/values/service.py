@@ -50,6 +50,7 @@ class Layer:
         per_environment: it belongs to this environment alone.
         per_release: it belongs to this release alone.
         known: its name was understood; else it holds `*`.
+        secret: one of the old layout's `private/` files, which only the deploy host has.
     """
 
     path: str
@@ -57,11 +58,12 @@ class Layer:
     per_environment: bool
     per_release: bool
     known: bool = True
+    secret: bool = False
 
     @property
     def on_server(self) -> bool:
         """It is not in this repository."""
-        return self.path.startswith("/")
+        return self.secret or self.path.startswith("/")
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,11 @@ class Row:
     scalar: Scalar
     depth: int
     unseen: tuple[str, ...]
+
+    @property
+    def holder(self) -> bool:
+        """It is but the place where an anchor is defined that feeds tags."""
+        return self.kind is Kind.OTHER and self.path == self.scalar.path and len(self.scalar.paths) > 1
 
     @property
     def id(self) -> tuple[str, str, str, Path]:
@@ -254,7 +261,9 @@ def _layer(shelf: Shelf, home: str, place: str, layer: reading.Layer, environmen
     path = posixpath.normpath(posixpath.join(home, layer.path))
     stem = posixpath.splitext(posixpath.basename(path))[0]
     own = layer.per_environment or stem.endswith(f"-{environment}") or bool(place and path.startswith(f"{home}/"))
-    return Layer(path, shelf.real(path), own, layer.per_release, layer.known)
+    real = shelf.real(path)
+    secret = layer.path.startswith("private/") and shelf.raw(real) is None
+    return Layer(path, real, own, layer.per_release, layer.known, secret)
 
 
 # which scalar wins

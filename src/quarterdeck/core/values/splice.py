@@ -213,13 +213,13 @@ def _cut(document: Document, path: Path, key: yaml.ScalarNode, value: yaml.Node,
     stop = text.find("\n", max(last, leaf.end_mark.index))
     end = len(text) if stop < 0 else stop + 1
     kept = "".join(line for line in text[start:end].splitlines(keepends=True) if line.lstrip(" \t").startswith("#"))
-    if not kept and depth == 1:
+    if not kept:
         start, end = _with_blank(text, start, end)
     return Span(start, end, kept, dotted(path), key.start_mark.line + 1)
 
 
 def _with_blank(text: str, start: int, end: int) -> tuple[int, int]:
-    """A block that goes takes one of the blank lines along that set it apart."""
+    """A block or line that goes takes one of the blank lines along that set it apart."""
     after = re.compile(r"[ \t]*\r?\n").match(text, end)
     before = re.search(r"(?:^|\n)([ \t]*\r?\n)\Z", text[:start])
     if start == 0 or before:
