@@ -36,7 +36,7 @@ def by_key(request: Request, shelf: Shelf, service: Service, finding: Finding) -
     narrow = bool(request.environments or request.releases)
     for key in request.keys:
         tag = key.tag or request.tag
-        here, why = _named(key, shelf, service)
+        here, why = _named(key, shelf, service, request.environments)
         if narrow and not key.file:
             here = [scalar for scalar in here if scalar.id in deciding]
             if not here and not why:
@@ -52,8 +52,10 @@ def by_key(request: Request, shelf: Shelf, service: Service, finding: Finding) -
     return tuple(found[key] for key in sorted(found))
 
 
-def _named(key: Key, shelf: Shelf, service: Service) -> tuple[list[Scalar], list[Refusal]]:
-    files = list(service.values) if not key.file else _files(key.file, shelf, service)
+def _named(
+    key: Key, shelf: Shelf, service: Service, environments: tuple[str, ...]
+) -> tuple[list[Scalar], list[Refusal]]:
+    files = list(service.values) if not key.file else _files(key.file, shelf, service, environments)
     name = dotted(key.path)
     if not files:
         return [], [Refusal("key", f"{service.name} has no file {key.file}")]
@@ -67,7 +69,7 @@ def _named(key: Key, shelf: Shelf, service: Service) -> tuple[list[Scalar], list
             if key.file or _mentions(document, key.path):
                 wrong.append(document.broken)
             continue
-        scalar = document.scalars().get(key.path)
+        scalar = document.defined(key.path)
         if scalar is not None and not scalar.null:
             found.append(scalar)
         elif (line := _line(document, key.path)) is not None:
@@ -78,23 +80,24 @@ def _named(key: Key, shelf: Shelf, service: Service) -> tuple[list[Scalar], list
     return found, wrong
 
 
-def _files(file: str, shelf: Shelf, service: Service) -> list[str]:
-    """A file of the service by its name relative to the service's folder."""
-    tries = [posixpath.normpath(posixpath.join(service.base, file))]
+def _files(file: str, shelf: Shelf, service: Service, environments: tuple[str, ...]) -> list[str]:
+    """A file by its name relative to the service's folder; of each environment where each has a folder."""
+    tries = [posixpath.join(service.base, file)]
     if service.old_layout:
         environment, _, rest = file.partition("/")
+        homes = [home for name, home in service.homes.items() if not environments or name in environments]
         home = service.homes.get(environment)
-        if home:
-            tries.insert(0, posixpath.normpath(posixpath.join(home, rest)))
+        tries = [posixpath.join(home, rest)] if home else [*tries, *(posixpath.join(each, file) for each in homes)]
     inside = tuple(f"{home}/" for home in service.homes.values())
-    for path in tries:
+    found: list[str] = []
+    for path in map(posixpath.normpath, tries):
         real = shelf.real(path)
         name = posixpath.basename(real)
         if name in NAMES or name.startswith("."):
             continue  # a helmfile's versions are charts', and fixtures are CI's
         if shelf.raw(real) is not None and (real in service.values or path.startswith(inside)):
-            return [real]
-    return []
+            found.append(real)
+    return found
 
 
 def _mentions(document: Document, path: Path) -> bool:
