@@ -270,3 +270,18 @@ def test_the_advice_of_a_refusal_can_be_followed(charts: Charts) -> None:
     args = [x for key in keys for x in ("--key", key.replace("TAG", "v2" if "main_app" in key else "v3").rstrip(",;"))]
     changed, _ = charts.edit("citoid", *args)
     assert changed == only(("values-nav.yaml", text.replace("2026-01-01-web", "v2").replace("2026-01-01-sync", "v3")))
+
+
+def test_the_advice_spells_the_tags_of_one_build(charts: Charts) -> None:
+    """Tags that differ by what follows the build's time: the keys bring the new time and keep their own ends."""
+    text = part("nav", "2026-06-01-170250-web")
+    text += "sidecars:\n  sync:\n    image: repos/wf/nav\n    version: 2026-06-01-170250-data-sync\n"
+    charts.service(helm=helmfile({"eqiad": ["nav"]}), values="a: 1\n", values_nav=text)
+    after = text.replace("2026-06-01-170250", "2026-06-08-111111")
+    for said in ("2026-06-08-111111-web", "2026-06-08-111111-data-sync", "2026-06-08-111111"):
+        err = charts.refused("citoid", said)
+        keys = [word for word in err.split() if ".version=2026" in word]
+        changed, _ = charts.edit("citoid", *(x for key in keys for x in ("--key", key)))
+        assert changed == only(("values-nav.yaml", after))
+    for said in ("v2", "2026-06-08-111111-other", "devel"):
+        assert "version=TAG" in charts.refused("citoid", said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -205,7 +206,20 @@ def targets(request: Request, shelf: Shelf, service: Service, finding: Finding, 
     return tuple(Target(scalars[key], request.tag) for key in sorted(scalars))
 
 
-def refuse_several(service: Service, part: Part) -> None:
+_BUILT = re.compile(r"\d{4}-\d\d-\d\d-\d{6}")
+
+
+def _ends(tag: str, tags: Iterable[str]) -> dict[str, str]:
+    """Each tag with the build's time of the one asked for, where they differ by what follows the time; else nothing."""
+    new, built = _BUILT.match(tag), {old: _BUILT.match(old) for old in tags}
+    olds = {old: match[0] for old, match in built.items() if match}
+    if not new or len(olds) < len(built) or len(set(olds.values())) != 1:
+        return {}
+    ends = {old: old[len(time) :] for old, time in olds.items()}
+    return {old: new[0] + end for old, end in ends.items()} if tag[new.end() :] in ("", *ends.values()) else {}
+
+
+def refuse_several(service: Service, part: Part, tag: str) -> None:
     """Refuse one image with different tags in one release: a single tag cannot be right for all of them.
 
     Raises:
@@ -219,7 +233,8 @@ def refuse_several(service: Service, part: Part) -> None:
         if len(tags) < 2:
             continue
         scalars = {s.id: s for group in tags.values() for s in group}
-        keys = " ".join(f"{key_option(service, s)}=TAG" for s in scalars.values())
+        spelled = _ends(tag, tags)
+        keys = " ".join(f"{key_option(service, s)}={spelled.get(s.tag, 'TAG')}" for s in scalars.values())
         raise RefusedError(
             [Refusal("several-tags", f"several tags of {part.name} in release {release} could be meant", say=keys)]
             + [candidate(s, part.name) for s in scalars.values()]
