@@ -28,6 +28,7 @@ mesh:
 haproxy:
   version: '3.2.15-1'
 php:
+  exporter_version: 0.0.2
   httpd:
     image_tag: r/webserver:2021-07-26-084018-webserver
 debug: {{image: "r/debug:v3"}}
@@ -62,6 +63,7 @@ def text(*pairs: tuple[str, str]) -> str:
         ("mesh.image_version", "1.36.0-1", "1.35.9-1", "1.36.0-1"),
         ("haproxy.version", "3.2.16-1", "'3.2.15-1'", "'3.2.16-1'"),
         ("php.httpd.image_tag", "x-webserver", "2021-07-26-084018-webserver", "x-webserver"),
+        ("php.exporter_version", "0.0.3", "0.0.2", "0.0.3"),
         ("debug.image", "v4", "r/debug:v3", "r/debug:v4"),
     ],
 )

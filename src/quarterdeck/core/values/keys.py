@@ -18,6 +18,7 @@ IMAGE = re.compile(
 _DIGESTED = re.compile(r"(?P<name>(?:[\w.-]+(?::\d+)?/)?[a-zA-Z0-9][\w./-]*?)@(?P<tag>sha256:[0-9a-fA-F]{64})")
 _LONGEST = 500
 _TAG_KEY = re.compile(r"(?:.*[_-])?image[_-](?:version|tag)|image(?:Version|Tag)|tag")
+_HELPER_KEY = re.compile(r"(?:.*_)?exporter_version|fluent_bit_version")
 _IMAGE_KEY = re.compile(r"(?:.*[_-])?image(?:Name|_name)?|.*Image(?:Name)?")
 #: what stands beside a service, not the service: moved by --key only
 HELPERS = frozenset(
@@ -104,6 +105,8 @@ def classify(path: Path, value: str, siblings: Collection[str], in_list: bool = 
         if key == "tag" and _NO_TAGS_BELOW & set(above):
             return None
         return Kind.OTHER if helper else Kind.IMAGE
+    if _HELPER_KEY.fullmatch(key) and not _NO_TAGS_BELOW & set(above):
+        return Kind.OTHER
     if held and (_IMAGE_KEY.fullmatch(key) or any(name.endswith("images") for name in above)):
         return Kind.OTHER if helper or not _IMAGE_KEY.fullmatch(key) else Kind.IMAGE
     return None
