@@ -340,3 +340,35 @@ def test_an_unpinned_line_set_apart_takes_a_blank_line_along(charts: Charts, tex
     charts.service(values=shared(), values_staging=text)
     changed, _ = charts.edit("citoid", NEW, "--unpin")
     assert changed == only(("values.yaml", shared(NEW)), ("values-staging.yaml", left))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, "app:\n  version: {0}\n  worker:\n    image_version: {0}\n"),
+        ("x: 1\n", "x: 1\n\napp:\n  version: {0}\n  worker:\n    image_version: {0}\n"),
+        ("app:\n  port: 1\n", "app:\n  version: {0}\n  worker:\n    image_version: {0}\n  port: 1\n"),
+        ("app:\n  worker:\n    n: 1\n", "app:\n  version: {0}\n  worker:\n    image_version: {0}\n    n: 1\n"),
+    ],
+)
+def test_a_pin_of_a_tag_that_stands_twice_is_one_block(charts: Charts, before: str | None, after: str) -> None:
+    """The tag and what its anchor feeds go together, below one block."""
+    values = f"app:\n  image: x/y\n  version: &v {OLD}\n  worker:\n    image_version: *v\n"
+    charts.service(values=values)
+    if before is not None:
+        charts.put("helmfile.d/services/citoid/values-staging.yaml", before)
+    assert charts.edit(*PIN)[0] == only(("values-staging.yaml", after.format(NEW)))
+
+
+@pytest.mark.parametrize("before", ["x: 1\n", "x: 1", "x: 1\n\n", "x: 1\r\n"])
+def test_a_pin_of_two_blocks_keeps_their_order_and_a_blank_line_between(charts: Charts, before: str) -> None:
+    """As they stand in the shared file."""
+    values = f"version: &v {OLD}\nfront:\n  app:\n    version: *v\nback:\n  app:\n    version: *v\n"
+    values += "  job:\n    image_version: *v\n"
+    charts.service(values=values, values_staging=before)
+    after = f"x: 1\n\nfront:\n  app:\n    version: {NEW}\n\nback:\n  app:\n    version: {NEW}\n"
+    after += f"  job:\n    image_version: {NEW}\n"
+    if before == "x: 1\n\n":
+        after = after.replace("\n\nback", "\nback")
+    end = "\r\n" if "\r" in before else "\n"
+    assert charts.edit(*PIN)[0] == only(("values-staging.yaml", after.replace("\n", end)))

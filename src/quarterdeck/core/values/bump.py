@@ -14,7 +14,7 @@ from .pinning import Insertion, check_unpinned, copies, pin
 from .proof import prove_files
 from .refusal import Refusal, RefusedError, refuse
 from .service import Files, Finding, Row, Service, Shelf, find, load
-from .splice import Span, apply, insertion, removal, replacement
+from .splice import Span, apply, insertion, removal, replacement, together
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _plan(request: Request, shelf: Shelf, service: Service, finding: Finding) ->
     if finding.broken:
         raise RefusedError(finding.broken)
     part = choose_part(request, shelf, service, finding)
-    refuse_several(service, part)
+    refuse_several(service, part, request.tag)
     wanted = {row.id: request.tag for row in part.rows}
     if request.pin:
         edits, inserts = pin(request, shelf, finding, part)
@@ -116,12 +116,15 @@ def _changes(shelf: Shelf, edits: Sequence[Target], plan: Plan) -> tuple[FileCha
         document = shelf.full(target.scalar.file)
         if document is not None:
             spans.setdefault(target.scalar.file, []).append(replacement(document, target.scalar, target.tag))
+    inserts: dict[str, list[Span]] = {}
     for item in plan.inserts:
         document, like = shelf.full(item.file), shelf.full(item.like.file)
         if document is not None and document.broken:
             raise RefusedError([document.broken])
         newline = like.newline if like else "\n"
-        spans.setdefault(item.file, []).append(insertion(document, item.path, item.value, item.like.style, newline))
+        inserts.setdefault(item.file, []).append(insertion(document, item.path, item.value, item.like.style, newline))
+    for real, made in inserts.items():
+        spans.setdefault(real, []).extend(together(made))
     for scalar in plan.gone:
         document = shelf.full(scalar.file)
         if document is not None:

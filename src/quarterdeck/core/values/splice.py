@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import yaml
 
@@ -94,6 +94,28 @@ def insertion(document: Document | None, path: Path, value: str, style: str, new
     if key is None or node is None:
         raise refuse("merge-key", f"{dotted(path[:depth])} comes from a merge key", document.file)
     return _first_child(document, key, node, path, depth, text, newline, indent)
+
+
+def together(spans: Sequence[Span]) -> list[Span]:
+    """Insertions at one place as one; lines that several begin with, as a block not there yet, are written once."""
+    return _joined(_joined(spans, alone=True), alone=False)
+
+
+def _joined(spans: Sequence[Span], alone: bool) -> list[Span]:
+    found: list[Span] = []
+    for span in spans:
+        lines = span.new.splitlines(keepends=True)
+        for number, other in enumerate(found):
+            first = other.new.splitlines(keepends=True)
+            alike = next((n for n, (a, b) in enumerate(zip(first, lines, strict=False)) if a != b), 0)
+            headed = bool("".join(lines[:alike]).strip())
+            if other.start == span.start == other.end == span.end and (headed or not alone):
+                gap = [] if headed else lines[:alike][-1:]
+                found[number] = replace(other, new="".join((*first, *gap, *lines[alike:])))
+                break
+        else:
+            found.append(span)
+    return found
 
 
 def _step(root: yaml.Node | None) -> int:
