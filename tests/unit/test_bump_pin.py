@@ -326,6 +326,16 @@ def test_a_pin_of_a_release_in_all_its_environments_goes_to_the_releases_file(ch
     assert charts.edit(*both)[0] == only(("values-canary.yaml", BLOCK))
 
 
+def test_a_pin_of_a_release_prefers_the_file_of_its_environment(charts: Charts) -> None:
+    """A release that runs in one environment: the file of both is that environment's own copy."""
+    one = ("citoid", NEW, "--env", "eqiad", "--release", "canary", "--pin")
+    envs = {"eqiad": ["production", "canary"], "codfw": ["production"]}
+    charts.service(helm=helmfile(envs, DEEP), values=shared(), values_canary="a: 1\n")
+    assert charts.edit(*one)[0] == only(("values-canary-eqiad.yaml", BLOCK))
+    charts.service(helm=helmfile(envs))
+    assert charts.edit(*one)[0] == only(("values-canary.yaml", f"a: 1\n\n{BLOCK}"))
+
+
 @pytest.mark.parametrize(
     ("text", "left"),
     [

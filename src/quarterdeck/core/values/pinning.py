@@ -76,7 +76,7 @@ def _fits(row: Row, layer: Layer, finding: Finding, wanted: set[tuple[str, str, 
 
 
 def _lowest(row: Row, finding: Finding, wanted: set[tuple[str, str, str, Path]], shelf: Shelf) -> Layer:
-    """The lowest layer of the environment, or of the release, that wins for the row and changes asked rows only."""
+    """The lowest layer of the environment, else of the release, that wins for the row and changes asked rows only."""
     if row.release.guessed:
         raise refuse(
             "helmfile", f"the helmfile of {row.service} cannot be read, so no layer is known to win", say="--key"
@@ -102,9 +102,10 @@ def _lowest(row: Row, finding: Finding, wanted: set[tuple[str, str, str, Path]],
 
 
 def _above(row: Row) -> list[Layer]:
-    """The environment's and the release's layers above the one that decides."""
+    """The layers above the one that decides: the environment's, then those of the release in all environments."""
     higher = [layer for layer in row.release.layers[row.depth + 1 :] if not layer.on_server and layer.known]
-    return [layer for layer in higher if layer.per_environment or layer.per_release]
+    own = [layer for layer in higher if layer.per_environment]
+    return own + [layer for layer in higher if layer.per_release and not layer.per_environment]
 
 
 def _wins(row: Row, layer: Layer) -> bool:
