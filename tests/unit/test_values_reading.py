@@ -161,3 +161,14 @@ def test_branches_within_a_name() -> None:
     )
     filled = [template.fill(text, held, template.Names(release=name)) for name in "abc"]
     assert filled == ["v-1.yaml", "v-2.yaml", "v-3.yaml"]
+
+
+def test_installed_template_decides_over_installed() -> None:
+    """It is evaluated last: a release that its environment lists is there."""
+    found = reading.read(
+        b"environments:\n  eqiad:\n    values:\n      - releases: [main, old]\n---\n"
+        b"templates:\n  default: &default\n    installedTemplate: '{{`{{ has .Release.Name .Environment.Values.releases }}`}}'\n"
+        b"releases:\n  - name: main\n    <<: *default\n  - name: old\n    installed: false\n    <<: *default\n"
+        b"  - name: gone\n    installed: false\n"
+    )
+    assert found.names("eqiad") == ("main", "old")

@@ -77,6 +77,7 @@ class Helmfile:
         for entry in self.releases:
             name = self._text(entry.get("name"), environment, "")
             off = self._text(entry.get("installed"), environment, name).lower() == "false"
+            off = off and not entry.get("installedTemplate")  # which decides, if there is one
             if name and name != template.UNKNOWN and not off and (listed is None or name in listed):
                 found.append(name)
         if not self.releases and listed:
