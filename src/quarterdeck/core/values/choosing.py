@@ -11,7 +11,7 @@ import yaml
 
 from .asking import Request
 from .document import Scalar, doubled, is_null, keys_at, pairs
-from .keys import MAIN_BLOCKS, TAG, Kind, Path, dotted, is_helper
+from .keys import MAIN_BLOCKS, TAG, Kind, Path, dotted, is_helper, is_holder
 from .parts import Part, divide, matches, unread
 from .refusal import Refusal, RefusedError, refuse
 from .service import Finding, Row, Service, Shelf
@@ -273,7 +273,8 @@ def _fed(scalar: Scalar) -> list[Refusal]:
     proper = Kind.MAIN in scalar.kinds or Kind.IMAGE in scalar.kinds
     for path, kind in zip(scalar.paths, scalar.kinds, strict=True):
         holder = path == scalar.path and not is_helper(path)  # a place to define the anchor at is no use of it
-        if (kind is None and not (holder and len(path) == 1)) or (kind is Kind.OTHER and proper and not holder):
+        none = kind is None and not (holder and is_holder(path))
+        if none or (kind is Kind.OTHER and proper and not holder):
             what = "another tag" if kind else "no image tag"
             reason = f"the anchored value of {dotted(_tag_path(scalar))} also feeds {dotted(path)}, which is {what}"
             wrong.append(Refusal("anchor", reason, scalar.file, scalar.line))

@@ -18,6 +18,7 @@ IMAGE = re.compile(
 _DIGESTED = re.compile(r"(?P<name>(?:[\w.-]+(?::\d+)?/)?[a-zA-Z0-9][\w./-]*?)@(?P<tag>sha256:[0-9a-fA-F]{64})")
 _LONGEST = 500
 _TAG_KEY = re.compile(r"(?:.*[_-])?image[_-](?:version|tag)|image(?:Version|Tag)|tag")
+_HOLDER = re.compile(r"(?:.*[_-])?(?:version|tag)|.*(?:Version|Tag)")
 _HELPER_KEY = re.compile(r"(?:.*_)?exporter_version|fluent_bit_version")
 _IMAGE_KEY = re.compile(r"(?:.*[_-])?image(?:Name|_name)?|.*Image(?:Name)?")
 #: what stands beside a service, not the service: moved by --key only
@@ -115,6 +116,11 @@ def classify(path: Path, value: str, siblings: Collection[str], in_list: bool = 
 def is_helper(path: Path) -> bool:
     """Whether a tag is a helper's by its place."""
     return bool(HELPERS & set(path[:-1])) or path[-1].split("_image")[0] in HELPERS
+
+
+def is_holder(path: Path) -> bool:
+    """Whether a place at the top of a file is there to define a tag once: `version`, `app_version`, `tag`."""
+    return len(path) == 1 and _HOLDER.fullmatch(path[0]) is not None
 
 
 def _version(above: Path, siblings: Collection[str], helper: bool, in_list: bool) -> Kind | None:
