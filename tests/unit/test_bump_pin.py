@@ -382,3 +382,14 @@ def test_a_pin_of_two_blocks_keeps_their_order_and_a_blank_line_between(charts: 
         after = after.replace("\n\nback", "\nback")
     end = "\r\n" if "\r" in before else "\n"
     assert charts.edit(*PIN)[0] == only(("values-staging.yaml", after.replace("\n", end)))
+
+
+def test_a_pin_of_what_stands_in_a_list_is_refused(charts: Charts) -> None:
+    """Helm replaces lists as a whole: a copy of one item would take the others away. A copy that is there is edited."""
+    text = f"jobs:\n  - name: a\n    image: x/a\n    image_version: {OLD}\n  - name: b\n"
+    charts.service(values=text)
+    err = charts.refused(*PIN)
+    assert "jobs is a list" in err
+    assert "values-staging.yaml" in err
+    charts.service(values_staging=text)
+    assert charts.edit(*PIN)[0] == only(("values-staging.yaml", text.replace(OLD, NEW)))

@@ -220,6 +220,16 @@ def leaf_at(root: yaml.Node | None, path: Path) -> yaml.Node | None:
     return node
 
 
+def list_at(root: yaml.Node | None, path: Path) -> Path:
+    """The keys of the first list on the way to a place, () if there is none."""
+    node = root
+    for depth, key in enumerate(path):
+        if isinstance(node, yaml.SequenceNode):
+            return path[:depth]
+        node = child(node, key)
+    return ()
+
+
 def doubled(file: str, place: str, lines: Iterable[int]) -> Refusal:
     """The reason for a key that stands in its mapping twice."""
     ordered = sorted(lines)

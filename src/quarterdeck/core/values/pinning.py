@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .asking import Request
 from .choosing import Target, asked, place
-from .document import Scalar
+from .document import Scalar, list_at
 from .keys import Path, dotted
 from .parts import Part
 from .refusal import RefusedError, refuse
@@ -49,9 +49,19 @@ def pin(
             continue
         found = _lowest(row, finding, wanted, shelf)
         scalar = row.scalar
+        _refuse_list(row, found, shelf)
         value = f"{scalar.name}:{request.tag}" if scalar.name else request.tag
         inserts[found.real, row.path] = Insertion(found.real, row.path, value, scalar, request.tag)
     return tuple(edits.values()), tuple(inserts.values())
+
+
+def _refuse_list(row: Row, layer: Layer, shelf: Shelf) -> None:
+    """Refuse to write a copy of what stands in a list: a later file's list takes the place of all of it."""
+    document = shelf.get(row.scalar.file)
+    keys = list_at(document.root, row.scalar.path) if document else ()
+    if keys:
+        reason = f"{dotted(keys)} is a list: one in {layer.path} would replace all of it"
+        raise refuse("pin-list", reason, row.scalar.file, row.scalar.line)
 
 
 def _own(row: Row, finding: Finding, wanted: set[tuple[str, str, str, Path]], shelf: Shelf) -> bool:
