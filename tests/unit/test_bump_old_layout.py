@@ -83,6 +83,13 @@ def test_keys_name_files_of_one_environment_or_of_all(charts: Charts) -> None:
     charts.refused("x", new, "--key", f"../y/values.yaml:{key}")
 
 
+def test_a_folder_without_a_helmfile_is_no_service_yet(charts: Charts) -> None:
+    """Notes of a service that has not moved over are left alone."""
+    charts.put(f"{BASE}/x/README.md", "soon\n")
+    charts.put(f"{BASE}/x/values.yaml", shared())
+    assert charts.edit("x", NEW)[0] == moved("staging", "eqiad", "codfw")
+
+
 def test_both_layouts_side_by_side(charts: Charts) -> None:
     """While services moved over: the new folder wins for its own service, the others are as they were."""
     charts.service("y", values=shared())

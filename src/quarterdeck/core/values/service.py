@@ -227,18 +227,20 @@ def _homes(shelf: Shelf, services_dir: str, name: str) -> dict[str, str]:
         return {}
     home = f"{services_dir}/{name}"
     paths = (*shelf.tree.files, *shelf.tree.links)
-    if any(path.startswith(f"{home}/") and "/" not in path[len(home) + 1 :] for path in paths):
-        inner = {
-            p[len(home) + 1 :].split("/")[0] for p in paths if p.startswith(f"{home}/") and p.endswith("/helmfile.yaml")
-        }
-        if not any(f"{home}/{folder}/helmfile.yaml" in paths for folder in inner - {"helmfile.yaml"}):
-            return {"": home}
+    here = [p[len(home) + 1 :] for p in paths if p.startswith(f"{home}/")]
+    single = any("/" not in p for p in here) and not any(
+        p.endswith("/helmfile.yaml") and p.count("/") == 1 for p in here
+    )
+    if single and any(p in reading.NAMES for p in here):
+        return {"": home}
     found: dict[str, str] = {}
     pattern = re.compile(rf"{re.escape(services_dir)}/([^/]+)/{re.escape(name)}/")
     for path in paths:
         match = pattern.match(path)
         if match and match[1] not in found:
             found[match[1]] = f"{services_dir}/{match[1]}/{name}"
+    if single and not found:
+        return {"": home}
     return dict(sorted(found.items(), key=lambda item: (item[0] != "staging", item[0])))
 
 
