@@ -169,6 +169,6 @@ def test_installed_template_decides_over_installed() -> None:
         b"environments:\n  eqiad:\n    values:\n      - releases: [main, old]\n---\n"
         b"templates:\n  default: &default\n    installedTemplate: '{{`{{ has .Release.Name .Environment.Values.releases }}`}}'\n"
         b"releases:\n  - name: main\n    <<: *default\n  - name: old\n    installed: false\n    <<: *default\n"
-        b"  - name: gone\n    installed: false\n"
+        b"  - name: gone\n    installed: false\n  - name: unlisted\n    <<: *default\n  - name: database\n"
     )
-    assert found.names("eqiad") == ("main", "old")
+    assert found.names("eqiad") == ("main", "old", "database")

@@ -74,11 +74,13 @@ class Helmfile:
         """The releases of an environment."""
         found: list[str] = []
         listed = self.installed.get(environment)
+        some = any(entry.get("installedTemplate") for entry in self.releases)
         for entry in self.releases:
             name = self._text(entry.get("name"), environment, "")
             off = self._text(entry.get("installed"), environment, name).lower() == "false"
-            off = off and not entry.get("installedTemplate")  # which decides, if there is one
-            if name and name != template.UNKNOWN and not off and (listed is None or name in listed):
+            gated = bool(entry.get("installedTemplate"))  # decides if there is one: it asks the environment's list
+            there = listed is None or name in listed or (some and not gated)
+            if name and name != template.UNKNOWN and (gated or not off) and there:
                 found.append(name)
         if not self.releases and listed:
             return tuple(listed)
