@@ -393,3 +393,12 @@ def test_a_pin_of_what_stands_in_a_list_is_refused(charts: Charts) -> None:
     assert "values-staging.yaml" in err
     charts.service(values_staging=text)
     assert charts.edit(*PIN)[0] == only(("values-staging.yaml", text.replace(OLD, NEW)))
+
+
+def test_a_pin_does_not_begin_a_global_file(charts: Charts) -> None:
+    """global-ENV.yaml is named below values-ENV.yaml: one that is there takes the pin, else values-ENV.yaml is written."""
+    layers = ("values.yaml", "global-ENV.yaml", "values-ENV.yaml", "values-RELEASE.yaml")
+    charts.service(helm=helmfile(layers=layers), values=shared())
+    assert charts.edit(*PIN)[0] == only(("values-staging.yaml", BLOCK))
+    charts.service(global_staging="a: 1\n", helm=helmfile(layers=layers))
+    assert charts.edit(*PIN)[0] == only(("global-staging.yaml", f"a: 1\n\n{BLOCK}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -92,8 +93,9 @@ def _lowest(row: Row, finding: Finding, wanted: set[tuple[str, str, str, Path]],
             "helmfile", f"the helmfile of {row.service} cannot be read, so no layer is known to win", say="--key"
         )
     for layer in _above(row):
-        if _fits(row, layer, finding, wanted, shelf):
-            return layer
+        made = shelf.raw(layer.real) is None and posixpath.basename(layer.path).startswith("global")
+        if not made and _fits(row, layer, finding, wanted, shelf):
+            return layer  # a file of several services' settings is not begun for a tag
     environment, release = row.release.environment, row.release.name
     own = row.release.layers[row.depth]
     shared = next((layer.path for layer in (*_above(row), own) if layer.per_environment), "")
