@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import posixpath
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .core.values.sharers import Folders, Sharers
 
 if TYPE_CHECKING:
     from .core.values.asking import FileChange
 
 _LINK_SIZE = 256
-_OUTSIDE = re.compile(r"(?<![\w/])(\.\./[^\s\"']+?\.ya?ml)")
-_TEMPLATE = re.compile(r"\{\{.*?\}\}(?:`\}\})?")
-_HELMFILES = ("helmfile.yaml", "helmfile.yaml.gotmpl")
 
 
 class _Contents(Mapping[str, bytes]):
@@ -50,22 +46,6 @@ class _Contents(Mapping[str, bytes]):
 
     def __len__(self) -> int:
         return len(self._listed)
-
-
-class _Sharers(Mapping[str, tuple[str, ...]]):
-    """Real path -> services that reach it, found when asked for."""
-
-    def __init__(self, checkout: Checkout) -> None:
-        self._checkout = checkout
-
-    def __getitem__(self, path: str) -> tuple[str, ...]:
-        return self._checkout.reached_by(path)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._checkout.files)
-
-    def __len__(self) -> int:
-        return len(self._checkout.files)
 
 
 class Checkout:
@@ -102,7 +82,7 @@ class Checkout:
             real = self._named(path)
             if real:
                 self.links[path] = real
-        self.sharers: Mapping[str, tuple[str, ...]] = _Sharers(self)
+        self.sharers = Sharers(Folders(self.services_dir, self.files, self.links), self.files)
 
     def _walk(self, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         try:
@@ -144,52 +124,6 @@ class Checkout:
         if target == path or target.startswith("../") or target not in self.files:
             return ""
         return self._named(target, depth + 1) or self.links.get(target, target)
-
-    def owner(self, path: str) -> str:
-        """The service whose folder a path is in, "" if it is in none."""
-        parts = path.removeprefix(f"{self.services_dir}/").split("/")
-        if not path.startswith(f"{self.services_dir}/") or len(parts) < 2:
-            return ""
-        deep = len(parts) > 2 and any(
-            f"{self.services_dir}/{parts[0]}/{parts[1]}/{name}" in self._known for name in _HELMFILES
-        )
-        name = parts[1] if deep else parts[0]
-        return "" if name.startswith("_") else name
-
-    @cached_property
-    def _known(self) -> frozenset[str]:
-        return frozenset((*self.files, *self.links))
-
-    @cached_property
-    def _linking(self) -> Mapping[str, tuple[str, ...]]:
-        found: dict[str, dict[str, None]] = {}
-        for link, real in self.links.items():
-            name = self.owner(link)
-            if name:
-                found.setdefault(real, {})[name] = None
-        return {real: tuple(names) for real, names in found.items()}
-
-    @cached_property
-    def _naming(self) -> tuple[tuple[str, str], ...]:
-        """(service, pattern of a path outside its folder that its helmfile names)."""
-        found: list[tuple[str, str]] = []
-        for path in self._known:
-            folder, _, name = path.rpartition("/")
-            owner = self.owner(path)
-            if name not in _HELMFILES or not owner:
-                continue
-            text = self.files.get(self.links.get(path, path), b"").decode("utf-8", "replace")
-            outside = dict.fromkeys(_OUTSIDE.findall(_TEMPLATE.sub("*", text)))
-            found += [(owner, posixpath.normpath(posixpath.join(folder, named))) for named in outside]
-        return tuple(found)
-
-    def reached_by(self, path: str) -> tuple[str, ...]:
-        """The services whose folder or helmfile reaches a file."""
-        names = dict.fromkeys([self.owner(path)] if self.owner(path) else [])
-        names |= dict.fromkeys(self._linking.get(path, ()))
-        at = {path, *(link for link, real in self.links.items() if real == path)}
-        names |= {owner: None for owner, pattern in self._naming if any(fnmatch.fnmatchcase(p, pattern) for p in at)}
-        return tuple(sorted(names))
 
 
 def write(root: Path, changes: Iterable[FileChange]) -> None:

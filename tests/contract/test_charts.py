@@ -132,6 +132,16 @@ async def test_the_tip_follows_the_branch(bench: Bench) -> None:
     assert (old.commit, new.commit) == (first, second)
 
 
+async def test_commits_are_read_in_any_order(bench: Bench) -> None:
+    """What is remembered of one commit is not told of another."""
+    commits = [await bench.commit({f"{S}/citoid/values-{number}.yaml": b"%d" % number}) for number in range(4)]
+    await bench.charts.tip()
+    for number in (0, 3, 0, 1, 3, 2, 0):
+        tree = await bench.charts.tree(commits[number], "citoid")
+        assert sum("values-" in path for path in tree.files) == number + 1
+        assert tree.commit == commits[number]
+
+
 async def test_a_tree_is_one_directory_byte_for_byte(bench: Bench) -> None:
     """A service's tree holds its own files, bytes as they are, and nobody else's."""
     tree = await bench.charts.tree(await bench.charts.tip(), "citoid")
@@ -179,10 +189,11 @@ async def test_symlinks_show_who_shares(kind: str, tmp_path: Path) -> None:
     assert tree.files[f"{S}/shellbox/global.yaml"] == b"tag: one\n"
     assert tree.sharers[f"{S}/shellbox/global.yaml"] == ("constraints", "shellbox")
     assert tree.sharers[f"{S}/constraints/values.yaml"] == ("constraints",)
-    assert f"{S}/shellbox/values.yaml" not in tree.files
+    assert tree.sharers[f"{S}/shellbox/values.yaml"] == ("shellbox",)
     other = await bench.charts.tree(tip, "shellbox")
     assert other.sharers[f"{S}/shellbox/global.yaml"] == ("constraints", "shellbox")
-    assert dict(other.links) == {}
+    assert dict(other.links) == REAL
+    assert set(other.files) == set(tree.files)
 
 
 async def test_odd_links(git: GitBench) -> None:
@@ -190,7 +201,7 @@ async def test_odd_links(git: GitBench) -> None:
     links = {
         f"{S}/odd/chain.yaml": "middle.yaml",
         f"{S}/odd/middle.yaml": "../constraints/global.yaml",
-        f"{S}/odd/dir": "../citoid",
+        f"{S}/odd/dir": "../../../charts/citoid",
         f"{S}/odd/circle.yaml": "circle.yaml",
         f"{S}/odd/outside.yaml": "../../../../../etc/passwd",
         f"{S}/odd/absolute.yaml": "/etc/passwd",
@@ -203,17 +214,15 @@ async def test_odd_links(git: GitBench) -> None:
     tree = await git.charts.tree(tip, "odd")
     assert dict(tree.links) == {
         f"{S}/odd/chain.yaml": f"{S}/shellbox/global.yaml",
-        f"{S}/odd/dir": f"{S}/citoid",
+        f"{S}/odd/dir/Chart.yaml": "charts/citoid/Chart.yaml",
         f"{S}/odd/middle.yaml": f"{S}/shellbox/global.yaml",
+        **REAL,
     }
-    assert set(tree.files) == {
-        f"{S}/citoid/helmfile.yaml",
-        f"{S}/citoid/values.yaml",
-        f"{S}/odd/values.yaml",
-        f"{S}/shellbox/global.yaml",
-    }
-    assert tree.sharers[f"{S}/citoid/values.yaml"] == ("alias", "citoid", "odd")
-    assert set((await git.charts.tree(tip, "alias")).files) >= {f"{S}/citoid/values.yaml"}
+    own = {path for path in tree.files if not path.startswith((f"{S}/shellbox/", f"{S}/constraints/"))}
+    assert own == {"charts/citoid/Chart.yaml", f"{S}/odd/values.yaml"}
+    alias = await git.charts.tree(tip, "alias")
+    assert alias.sharers[f"{S}/citoid/values.yaml"] == ("alias", "citoid")
+    assert alias.links[f"{S}/alias/values.yaml"] == f"{S}/citoid/values.yaml"
 
 
 async def test_history_is_deepened_only_when_needed(git: GitBench) -> None:

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 
 from ..core.errors import NotFoundError, PermanentError, TemporaryError
 from ..core.ports import Tree
-from .charts_tree import Listing, Reach, target
+from ..core.values.sharers import Folders, Sharers
+from .charts_tree import Listing
 
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REF = "refs/quarterdeck/tip"
@@ -26,6 +27,7 @@ _DEPTH = 50  #: commits of the first fetch; later ones bring what is new
 _SILENCE = 10  #: seconds without a byte after which a fetch is given up
 _DEEPEN = 1000
 _MAX_FILE = 1 << 20
+_LISTS = 2  #: commits whose listing is kept: a rollout's base and the tip
 _REFUSED = (
     "authentication failed",
     "could not read username",
@@ -83,6 +85,7 @@ class GitCharts:
         self._timeout = timeout
         self._lock = asyncio.Lock()
         self._ready = False
+        self._lists: dict[str, tuple[Listing, Sharers]] = {}
 
     async def tip(self) -> str:
         """Fetch, and return the branch's newest commit.
@@ -98,33 +101,38 @@ class GitCharts:
             return (await self._git("rev-parse", "--verify", f"{_REF}^{{commit}}")).decode().strip()
 
     async def tree(self, commit: str, service: str) -> Tree:
-        """The directory of a service at a commit, with what its symlinks lead to.
+        """The directory of a service at a commit, with what it leads to and with the directories that share that.
 
         Raises:
             NotFoundError: no such directory there, or no such commit.
         """
-        if not service or "/" in service or service in {".", ".."}:
-            raise NotFoundError(f"no service {service!r} in {self._services}")
         async with self._call():
             await self._open()
             await self._need(commit)
+            listing, sharers = await self._known(commit)
+            paths, links = sharers.around(service)
+            if not paths:
+                raise NotFoundError(f"no directory {self._services}/{service[:60]} at {commit[:12]}")
+            files = await self._texts(listing, paths)
+        return Tree(commit, files, links, {path: sharers[path] for path in files})
+
+    async def _known(self, commit: str) -> tuple[Listing, Sharers]:
+        """What there is at a commit, and who shares it; kept for the commits asked for last."""
+        found = self._lists.pop(commit, None)
+        if found is None:
             listing = Listing.parse(await self._git("ls-tree", "-r", "-z", "--full-tree", "-l", commit))
-            targets = await self._blobs(listing.symlinks.values())
-        links = {
-            path: end
-            for path, blob in listing.symlinks.items()
-            if (end := target(path, targets[blob].decode(errors="replace"))) is not None
-        }
-        reach = Reach(self._services, frozenset(listing.files), links)
-        paths, ends = reach.of(service)
-        if not paths:
-            raise NotFoundError(f"no directory {self._services}/{service} at {commit[:12]}")
-        readable = sorted(path for path in paths if listing.sizes[path] <= _MAX_FILE)
-        async with self._call():
-            blobs = await self._blobs(listing.files[path] for path in readable)
+            links = listing.links(await self._blobs(listing.symlinks.values()))
+            folders = Folders(self._services, frozenset(listing.files), links)
+            found = listing, Sharers(folders, await self._texts(listing, folders.helmfiles.values()))
+        self._lists = dict([*self._lists.items()][1 - _LISTS :]) | {commit: found}
+        return found
+
+    async def _texts(self, listing: Listing, paths: Iterable[str]) -> dict[str, bytes]:
+        """The contents of files, without what is too large or no text."""
+        readable = sorted({path for path in paths if path in listing.files and listing.sizes[path] <= _MAX_FILE})
+        blobs = await self._blobs(listing.files[path] for path in readable)
         files = {path: blobs[listing.files[path]] for path in readable}
-        files = {path: content for path, content in files.items() if b"\0" not in content[:8000]}
-        return Tree(commit, files, ends, {path: reach.sharers(path) for path in files})
+        return {path: content for path, content in files.items() if b"\0" not in content[:8000]}
 
     async def contains(self, commit: str, ancestor: str) -> bool:
         """Whether *ancestor* is *commit* or one of its ancestors. Raises as `tree`."""

@@ -1,12 +1,12 @@
-"""Find out which files a service's directory reaches, by itself and by symlink, in a listing of a git tree. Pure."""
+"""Read a listing of a git tree, and follow its symlinks to the files where they end. Pure."""
 
 from __future__ import annotations
 
 import posixpath
-from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+
+from ..core.values.sharers import flat
 
 _MAX_CHAIN = 10
 
@@ -42,83 +42,32 @@ class Listing:
                 files[path], sizes[path] = blob, int(size)
         return cls(files, sizes, symlinks)
 
+    def links(self, texts: Mapping[str, bytes]) -> dict[str, str]:
+        """Path of a symlink, or of a file in a linked folder -> the file there; what leads nowhere is left out.
 
-@dataclass(frozen=True)
-class Reach:
-    """Who reaches what.
+        Args:
+            texts: blob id of a symlink -> its text.
+        """
+        steps = {
+            path: end
+            for path, blob in self.symlinks.items()
+            if (end := target(path, texts[blob].decode(errors="surrogateescape"))) is not None
+        }
+        return flat({path: end for path in steps if (end := real(path, steps)) is not None}, self.files)
 
-    Attributes:
-        services_dir: directory whose entries are the services.
-        files: all regular files of the commit.
-        links: path of a symlink -> where it points, from the repository's root, one step.
-    """
 
-    services_dir: str
-    files: frozenset[str]
-    links: Mapping[str, str]
-
-    def real(self, path: str) -> str | None:
-        """Where a path ends when every symlink in it is followed; None if it leads nowhere or in a circle."""
-        for _ in range(_MAX_CHAIN):
-            parts = path.split("/")
-            for count in range(1, len(parts) + 1):
-                target = self.links.get("/".join(parts[:count]))
-                if target is not None:
-                    path = posixpath.join(target, *parts[count:])
-                    break
-            else:
-                return path
-        return None
-
-    def below(self, directory: str) -> frozenset[str]:
-        """The files in a directory, or the file itself."""
-        if directory in self.files:
-            return frozenset({directory})
-        first = bisect_left(self._ordered, f"{directory}/")
-        return frozenset(self._ordered[first : bisect_left(self._ordered, f"{directory}0", first)])
-
-    @cached_property
-    def _ordered(self) -> list[str]:
-        return sorted(self.files)
-
-    def of(self, service: str) -> tuple[frozenset[str], dict[str, str]]:
-        """The files a service's directory reaches, and its symlinks with their ends."""
-        home = f"{self.services_dir}/{service}"
-        if home in self.files:
-            return frozenset(), {}
-        reached: set[str] = set()
-        ends: dict[str, str] = {}
-        todo = [home]
-        seen: set[str] = set()
-        while todo:
-            place = todo.pop()
-            if place in seen:
-                continue
-            seen.add(place)
-            reached |= self.below(place)
-            for link in self.links:
-                if link != place and not link.startswith(f"{place}/"):
-                    continue
-                end = self.real(link)
-                if end is not None and self.below(end):
-                    ends[link] = end
-                    todo.append(end)
-        return frozenset(reached), dict(sorted(ends.items()))
-
-    def sharers(self, path: str) -> tuple[str, ...]:
-        """The services whose directory reaches a file, in order."""
-        return self._sharers.get(path, ())
-
-    @cached_property
-    def _sharers(self) -> Mapping[str, tuple[str, ...]]:
-        start = f"{self.services_dir}/"
-        inside = (p.removeprefix(start) for p in (*self.files, *self.links) if p.startswith(start))
-        names = {path.split("/")[0] for path in inside if "/" in path or f"{start}{path}" in self.links}
-        found: dict[str, list[str]] = {}
-        for name in sorted(names):
-            for path in self.of(name)[0]:
-                found.setdefault(path, []).append(name)
-        return {path: tuple(services) for path, services in found.items()}
+def real(path: str, steps: Mapping[str, str]) -> str | None:
+    """Where a path ends when every symlink in it is followed; None if it goes in a circle."""
+    for _ in range(_MAX_CHAIN):
+        parts = path.split("/")
+        for count in range(1, len(parts) + 1):
+            step = steps.get("/".join(parts[:count]))
+            if step is not None:
+                path = posixpath.join(step, *parts[count:])
+                break
+        else:
+            return path
+    return None
 
 
 def target(link: str, text: str) -> str | None:

@@ -101,8 +101,8 @@ class Tree:
     Attributes:
         commit: sha.
         files: path from the repository's root -> bytes.
-        links: path of a symlink -> real path it leads to, both from the root.
-        sharers: real path -> services whose directory reaches it.
+        links: path of a symlink, or of a file in a linked folder -> real path of the file, both from the root.
+        sharers: real path -> services that reach it.
     """
 
     commit: str

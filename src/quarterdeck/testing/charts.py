@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..core.errors import NotFoundError
 from ..core.ports import Tree
+from ..core.values.sharers import Folders, Sharers, flat
 from .faults import Faults
 from .repository import FakeCommit, FakeRepository
 
@@ -27,18 +28,15 @@ class FakeCharts:
         return self.repository.head
 
     async def tree(self, commit: str, service: str) -> Tree:
-        """The directory of a service at a commit, with what its symlinks lead to."""
+        """The directory of a service at a commit, with what it leads to and with the directories that share that."""
         self.faults.check("tree")
         at = self._commit(commit)
-        files, links = self._reach(at, service)
-        if not files:
+        sharers = Sharers(Folders(self._services, at.files, flat(at.links, at.files)), at.files)
+        paths, links = sharers.around(service)
+        if not paths:
             raise NotFoundError(f"no directory {self._services}/{service} at {commit[:12]}")
-        start = f"{self._services}/"
-        inside = (path.removeprefix(start) for path in (*at.files, *at.links) if path.startswith(start))
-        names = sorted({path.split("/")[0] for path in inside if "/" in path})
-        reached = {name: self._reach(at, name)[0] for name in names}
-        sharers = {path: tuple(name for name in names if path in reached[name]) for path in files}
-        return Tree(commit, files, links, sharers)
+        files = {path: at.files[path] for path in sorted(paths)}
+        return Tree(commit, files, links, {path: sharers[path] for path in files})
 
     async def contains(self, commit: str, ancestor: str) -> bool:
         """Whether *ancestor* is *commit* or one of its ancestors."""
@@ -52,14 +50,3 @@ class FakeCharts:
             return self.repository.commits[sha]
         except KeyError:
             raise NotFoundError(f"the charts repository has no commit {sha[:12]}") from None
-
-    def _reach(self, at: FakeCommit, service: str) -> tuple[dict[str, bytes], dict[str, str]]:
-        home = f"{self._services}/{service}/"
-        links = {link: real for link, real in at.links.items() if link.startswith(home)}
-        ends = tuple(f"{real}/" for real in links.values())
-        files = {
-            path: content
-            for path, content in at.files.items()
-            if path.startswith((home, *ends)) or path in links.values()
-        }
-        return files, links

@@ -1,9 +1,10 @@
 """Finds the image tags of a service in its helmfile values and moves them, changing those bytes and nothing else.
 
 Pure functions over file texts. `facade` is what the bot uses, `bump` what the command-line tool uses; a file each:
-`reading` (helmfiles), `template` (their expressions), `document` (a values file), `keys` (what is a tag), `service`
-(layers, which scalar wins), `parts`, `choosing`, `bykey`, `pinning` (what a request means), `splice` (bytes), `proof`
-and `patch` (the diff). Importing this package imports none of them: the tool starts fast.
+`reading` (helmfiles), `template` (their expressions), `sharers` (who reaches a file), `document` (a values file),
+`keys` (what is a tag), `service` (layers, which scalar wins), `parts`, `choosing`, `bykey`, `pinning` (what a request
+means), `splice` (bytes), `proof` and `patch` (the diff). Importing this package imports none of them: the tool starts
+fast.
 """
 
 from __future__ import annotations

@@ -1,0 +1,163 @@
+"""Tells which services reach a file: by their folder, by a symlink in it, or because their helmfile names it."""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+import re
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from .reading import NAMES
+
+_OUTSIDE = re.compile(r"(?<![\w/])(\.\./[^\s\"']+?\.ya?ml)")
+_TEMPLATE = re.compile(r"\{\{.*?\}\}(?:`\}\})?")
+#: bases are parts of the helmfile, no values: sharing one is sharing no tag
+_BASES = re.compile(r"^bases:.*\n(?:(?:[ \t].*|- .*|#.*)?\n)*", re.MULTILINE)
+_WILD = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Whose folder a path is in.
+
+    Attributes:
+        services_dir: folder whose entries are the services, or (old layout) environments that hold services.
+        paths: real paths of all files, from the root.
+        links: path of a symlink, or below one -> real path of a file.
+    """
+
+    services_dir: str
+    paths: Collection[str]
+    links: Mapping[str, str]
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """Every path that leads to a file."""
+        return frozenset((*self.paths, *self.links))
+
+    def owner(self, path: str) -> str:
+        """The service whose folder a path is in, "" if it is in none; folders called `_…_` are no services."""
+        parts = path.removeprefix(f"{self.services_dir}/").split("/")
+        if not path.startswith(f"{self.services_dir}/") or len(parts) < 2:
+            return ""
+        deep = len(parts) > 2 and any(
+            f"{self.services_dir}/{parts[0]}/{parts[1]}/{name}" in self.known for name in NAMES
+        )
+        name = parts[1] if deep else parts[0]
+        return "" if name.startswith("_") else name
+
+    @cached_property
+    def helmfiles(self) -> Mapping[str, str]:
+        """Path of a service's helmfile -> its real path."""
+        found = (path for path in self.known if path.rpartition("/")[2] in NAMES)
+        return {path: self.links.get(path, path) for path in found if self.owner(path)}
+
+    @cached_property
+    def below(self) -> Mapping[str, tuple[str, ...]]:
+        """Name of a folder below services_dir, or of a service in it -> the paths there."""
+        found: dict[str, dict[str, None]] = {}
+        start = f"{self.services_dir}/"
+        for path in self.known:
+            first, slash, _ = path.removeprefix(start).partition("/")
+            if slash and path.startswith(start):
+                for name in {first, self.owner(path)} - {""}:
+                    found.setdefault(name, {})[path] = None
+        return {name: tuple(paths) for name, paths in found.items()}
+
+
+class Sharers(Mapping[str, tuple[str, ...]]):
+    """Real path -> services that reach it, in order, found when asked for.
+
+    Args:
+        folders: all paths.
+        contents: real path -> content; only helmfiles are looked at.
+    """
+
+    def __init__(self, folders: Folders, contents: Mapping[str, bytes]) -> None:
+        self.folders = folders
+        self._contents = contents
+
+    def __getitem__(self, path: str) -> tuple[str, ...]:
+        at = (path, *self._leading.get(path, ()))
+        names = {self.folders.owner(each) for each in at}
+        names |= {
+            owner
+            for owner, named in self._naming
+            if named in at or (_WILD.search(named) and any(fnmatch.fnmatchcase(each, named) for each in at))
+        }
+        return tuple(sorted(names - {""}))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.folders.paths)
+
+    def __len__(self) -> int:
+        return len(self.folders.paths)
+
+    def reach(self, service: str) -> tuple[frozenset[str], dict[str, str]]:
+        """The real files that a service's folder and its helmfile reach, and the links on the way there."""
+        at = dict.fromkeys(self.folders.below.get(service, ()))
+        for owner, named in self._naming:
+            if owner == service:
+                at |= dict.fromkeys(self._matching(named))
+        links = {path: self.folders.links[path] for path in at if path in self.folders.links}
+        return frozenset(links.get(path, path) for path in at), links
+
+    def around(self, service: str) -> tuple[frozenset[str], dict[str, str]]:
+        """The same with what those services reach who share one of the files: all that an edit may have an effect on.
+
+        What they in turn share with others cannot be changed by an edit for this service, and is not followed.
+        """
+        files, links = self.reach(service)
+        for other in sorted({name for path in files for name in self[path]} - {service}):
+            more, theirs = self.reach(other)
+            files, links = files | more, links | theirs
+        return files, dict(sorted(links.items()))
+
+    def _matching(self, named: str) -> Collection[str]:
+        if not _WILD.search(named):
+            return (named,) if named in self.folders.known else ()
+        fits = re.compile(fnmatch.translate(named)).match
+        return [path for path in self.folders.known if fits(path)]
+
+    @cached_property
+    def _leading(self) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, list[str]] = {}
+        for link, real in self.folders.links.items():
+            found.setdefault(real, []).append(link)
+        return {real: tuple(links) for real, links in found.items()}
+
+    @cached_property
+    def _naming(self) -> tuple[tuple[str, str], ...]:
+        """(service, path or pattern of paths outside its folder that its helmfile names)."""
+        found: dict[tuple[str, str], None] = {}
+        for path, real in self.folders.helmfiles.items():
+            text = self._contents.get(real, b"").decode("utf-8", "replace").replace("\r\n", "\n")
+            text = _BASES.sub("", _TEMPLATE.sub("*", text))
+            for named in _OUTSIDE.findall(text):
+                outside = posixpath.normpath(posixpath.join(posixpath.dirname(path), named))
+                found[self.folders.owner(path), outside] = None
+        return tuple(found)
+
+
+def flat(ends: Mapping[str, str], files: Collection[str]) -> dict[str, str]:
+    """Links as `Folders` has them: one to a file as it is, one to a folder as a link to each file there.
+
+    Args:
+        ends: path of a symlink -> real path of a file or folder.
+        files: real paths of all files.
+    """
+    links = {link: end for link, end in ends.items() if end in files}
+    real, linked = sorted(files), sorted(links)
+    for link, end in ends.items():
+        if link not in links:
+            for path in (*_within(real, end), *_within(linked, end)):
+                links[f"{link}{path[len(end) :]}"] = links.get(path, path)
+    return dict(sorted(links.items()))
+
+
+def _within(ordered: list[str], folder: str) -> list[str]:
+    first = bisect_left(ordered, f"{folder}/")
+    return ordered[first : bisect_left(ordered, f"{folder}0", first)]
