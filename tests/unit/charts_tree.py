@@ -14,6 +14,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from quarterdeck.cli import main
+from quarterdeck.core.values import limit
 
 OLD, NEW = "2026-08-06-230932-production", "2026-08-17-094555-production"
 ENVS: Mapping[str, Sequence[str]] = {"staging": ["main"], "eqiad": ["main"], "codfw": ["main"]}
@@ -162,9 +163,18 @@ class Charts:
         before = self.state()
         changed = {p: after.get(p) for p in sorted({*before, *after}) if before.get(p) != after.get(p)}
         self.told(self.bump(*args, "--format", "json").json, before, changed)
+        self.limited(args, before, changed)
         once_more = self.run("bump", *args, "--format", "json", root=written)
         assert once_more.status == 3, f"a second run is not 'nothing to change': {once_more}"
         return changed, outcome
+
+    def limited(self, args: Sequence[str], before: dict[str, bytes], changed: dict[str, bytes | None]) -> None:
+        """An edit as the bot could make it is within what it proves before its vote."""
+        if "--key" in args or None in changed.values():
+            return
+        group = args[args.index("--services-dir") + 1] if "--services-dir" in args else "helmfile.d/services"
+        old = {path: text for path, text in before.items() if not text.startswith(b"-> ")}
+        limit.prove(old, {path: text for path, text in changed.items() if text is not None}, group)
 
     def told(self, said: dict[str, Any], before: dict[str, bytes], changed: dict[str, bytes | None]) -> None:
         """The JSON's spans, spliced by hand, give the same files."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from quarterdeck.core.values import limit
 from tests.unit.charts_oracle import MAIN, Leaf, Oracle, main
 from tests.unit.charts_tree import Charts, Outcome
 
@@ -35,8 +36,11 @@ class Real(Charts):
         self.tags = {service: self.oracle.tags(service) for service in self.oracle.services()}
 
     def write(self, *args: str) -> Outcome:
-        """A bump that writes."""
-        return self.run("bump", *args, "--write")
+        """A bump that writes; what the bot could make so is within what it proves before its vote."""
+        outcome = self.run("bump", *args, "--write")
+        if outcome.status == 0 and "--unpin" not in args:
+            limit.prove(self.saved, {path: new for path, (_, new) in self.changed().items()}, "helmfile.d/services")
+        return outcome
 
     def changed(self) -> dict[str, tuple[bytes, bytes]]:
         """Files that differ from the checkout: before, after."""

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ..core.model import Change, ChangeStatus, Comment, Draft, Vote
+from ..core.model import Change, ChangeStatus, Comment, Draft, Vote, blob_id
 
 REGULAR = 0o100644
 #: kinds of a patch set that carry the same edit as the one before (rest-api-changes, RevisionInfo)
 _SAME_EDIT = frozenset({"NO_CHANGE", "NO_CODE_CHANGE", "TRIVIAL_REBASE", "TRIVIAL_REBASE_WITH_MESSAGE_UPDATE"})
 
 Json = Mapping[str, Any]
-
-
-def blob_id(content: bytes) -> str:
-    """The id git gives a file with that content."""
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def moment(text: str) -> datetime:

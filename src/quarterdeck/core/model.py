@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -177,6 +178,11 @@ class Vote:
     value: int
     who: str
     at: datetime | None = None
+
+
+def blob_id(content: bytes) -> str:
+    """The id git gives a file with that content, in a repository of SHA-1."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from ..core.errors import ConflictError, PermanentError
-from ..core.model import Change, ChangeStatus, Comment, Draft, Vote
+from ..core.model import Change, ChangeStatus, Comment, Draft, Vote, blob_id
 from .faults import Faults
 from .repository import FakeRepository
 
@@ -321,8 +321,4 @@ class FakeReview:
 
 
 def _files(base: Mapping[str, bytes], changed: Mapping[str, bytes]) -> dict[str, tuple[str, str, int]]:
-    return {path: ("M" if path in base else "A", _blob(content), 0o100644) for path, content in changed.items()}
-
-
-def _blob(content: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    return {path: ("M" if path in base else "A", blob_id(content), 0o100644) for path, content in changed.items()}

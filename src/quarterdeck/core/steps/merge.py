@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import ConflictError, PermanentError, StopRequested, TemporaryError
 from ..model import Change, ChangeStatus, MergeMode, Vote
 from ..rollout import Step, StepName
+from .limit import prove_change
 from .run import Run
 
 
@@ -59,12 +60,13 @@ async def merge(run: Run, step: Step) -> Mapping[str, Any]:
 
 
 async def _vote(run: Run, change: Change, edited: Mapping[str, Any]) -> Change:
-    """Vote once, after proving that nothing else rides along."""
+    """Vote once, after proving that the change is our edit, within our limit, and that nothing else rides along."""
     await _refuse(run, change, edited)
     review = run.world.review
     others = await run.patiently("Gerrit", lambda: review.submitted_together(change), run.world.limits.gate)
     if others:
         raise PermanentError(f"change {change.number} would take along {', '.join(map(str, others))}")
+    await prove_change(run, change, edited)
     words = f"Requested by {run.rollout.shell} ({run.rollout.account}), rollout #{run.rollout.number}"
     return await run.patiently("Gerrit", lambda: review.approve(change, words), run.world.limits.gate)
 

@@ -3,8 +3,8 @@
 Pure functions over file texts. `facade` is what the bot uses, `bump` what the command-line tool uses; a file each:
 `reading` (helmfiles), `template` (their expressions), `sharers` (who reaches a file), `document` (a values file),
 `keys` (what is a tag), `service` (layers, which scalar wins), `parts`, `choosing`, `bykey`, `pinning` (what a request
-means), `splice` (bytes), `proof` and `patch` (the diff). Importing this package imports none of them: the tool starts
-fast.
+means), `splice` (bytes), `proof` and `patch` (the diff). `limit` is the second opinion before the bot's vote. Importing
+this package imports none of them: the tool starts fast.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -12,14 +11,13 @@ from .asking import FileChange
 from .choosing import Target
 from .document import Document, Scalar
 from .keys import Path
+from .limit import is_values_file
 from .pinning import Insertion
-from .reading import NAMES
 from .refusal import refuse
 from .service import Shelf
 
 Leaf = tuple[Path, str, str]
 _DEPTH = 100
-_VALUES = re.compile(r"^[^.].*\.ya?ml(\.gotmpl)?$")
 _STRING = "tag:yaml.org,2002:str"
 
 
@@ -67,8 +65,7 @@ def prove_files(
         RefusedError: the file and what is wrong.
     """
     for change in changes:
-        name = change.path.rpartition("/")[2]
-        if name in NAMES or not _VALUES.search(name):
+        if not is_values_file(change.path):
             raise refuse("no-values-file", "only values files are edited", change.path)
         old = shelf.full(change.path)
         new = edited.full(change.path)

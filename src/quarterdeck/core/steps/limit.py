@@ -1,0 +1,63 @@
+"""Right before the vote: Gerrit holds exactly the edit that is asked for, and that edit is within the bot's limit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import PermanentError
+from ..model import Change, blob_id
+from ..values.limit import prove
+from .edit import plan_edit
+from .run import Run
+
+_PLAIN, _EXECUTABLE = 0o100644, 0o100755
+
+
+async def prove_change(run: Run, change: Change, edited: Mapping[str, Any]) -> None:
+    """Compute the edit again from the change's own parent, and prove that the change is that and no more.
+
+    Raises:
+        PermanentError: it is not; there must be no vote.
+    """
+    charts, base = run.world.charts, edited["base"]
+    tree = await run.patiently("Gerrit", lambda: charts.tree(base, run.service.name), run.world.limits.gate)
+
+    def computed() -> None:  # parsing may take long, and the loop must not wait
+        files = plan_edit(run, tree).files
+        check(change, base, tree.files, files, run.world.catalogue.charts.services_dir)
+
+    try:
+        await asyncio.to_thread(computed)
+    except PermanentError as error:
+        raise PermanentError(f"no vote on change {change.number}: {error}") from error
+
+
+def check(
+    change: Change, base: str, before: Mapping[str, bytes], after: Mapping[str, bytes], services_dir: str
+) -> None:
+    """Whether a change, as Gerrit tells it, makes *after* of *before*, and whether it may.
+
+    Args:
+        change: with its files.
+        base: commit that *before* is from.
+        before: path -> content at the base.
+        after: path -> new content, of the files that change.
+        services_dir: folder whose entries are the services' folders.
+
+    Raises:
+        PermanentError: it does not, or may not.
+    """
+    if change.parent != base:
+        raise PermanentError(f"its parent is {change.parent[:12] or 'unknown'}, the edit was computed from {base[:12]}")
+    if not after or change.files.keys() != after.keys():
+        raise PermanentError(f"it touches {', '.join(sorted(change.files)) or 'nothing'}, not what the edit touches")
+    for path, (status, blob, mode) in change.files.items():
+        if status != ("M" if path in before else "A") or mode not in (
+            {_PLAIN, _EXECUTABLE} if status == "M" else {_PLAIN}
+        ):
+            raise PermanentError(f"{path} is no longer the plain file it has to be")
+        if blob != blob_id(after[path]):
+            raise PermanentError(f"{path} has another content there than the edit gives it")
+    prove(before, after, services_dir)

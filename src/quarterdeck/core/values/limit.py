@@ -1,0 +1,334 @@
+"""Proves, from the bytes alone, the limit of what the bot writes: values files only, and in them image tags only.
+
+This is a second opinion on an edit. It shares no code with what plans and makes one; of what the edit was meant to do
+it knows nothing. It parses the old and the new text, and `keys.classify` says which leaves are tags.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import yaml
+
+from ..errors import EditRefusedError
+from .document import BOM, LOADER, masked
+from .keys import TAG, Kind, Path, classify, dotted, embedded, is_helper, is_holder
+from .reading import NAMES
+
+_VALUES = re.compile(r"^[^.].*\.ya?ml(\.gotmpl)?$")
+_CHART = frozenset({"Chart.yaml", "requirements.yaml"})
+_CHART_FOLDERS = frozenset({"charts", "templates", "crds", "fixtures"})
+_STRING, _NULL, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
+_NO_TAG = frozenset({_NULL, "tag:yaml.org,2002:bool"})
+_DEPTH, _VISITS = 60, 100_000
+_PROPERTIES = re.compile(r"(?:[&!]\S*[ \t]+)*")
+_TOKEN = re.compile(r"[\s{}:,\"']|[^\s{}:,\"']+")
+_WORD = re.compile(r"[^\s{}:,\"']+")
+_COMMENT = re.compile(r"(?:^|(?<=[ \t]))#.*", re.MULTILINE)
+_CUT = "\0"  #: stands in no YAML
+
+
+def is_values_file(path: str) -> bool:
+    """Whether a file is one that an edit may touch, by its name: no helmfile, chart, fixture or template."""
+    name = path.rpartition("/")[2]
+    return name not in NAMES and name not in _CHART and _VALUES.search(name) is not None
+
+
+def prove(before: Mapping[str, bytes], after: Mapping[str, bytes], services_dir: str) -> None:
+    """Refuse unless the new files differ from the old ones by image tags in values files, and by no other byte.
+
+    A tag is a service's own or another image's (a helper's is beyond the limit), it is a plain string afterwards, and
+    of `name:tag` the name stays. A tag may also come whole, or go with its line, and with it the block that holds
+    nothing else; a name that comes with it must stand in the old files already.
+
+    Args:
+        before: path from the root -> content; files that do not change may be among them.
+        after: the new contents of those files that change; none goes.
+        services_dir: folder whose entries are the services' folders.
+
+    Raises:
+        EditRefusedError: the file and what is wrong.
+    """
+    for path in sorted(after):
+        inside = path.removeprefix(f"{services_dir}/").split("/")
+        odd = any(part.startswith(".") or not part for part in inside) or _CHART_FOLDERS & set(inside[1:-1])
+        if odd or not path.startswith(f"{services_dir}/") or len(inside) < 2 or not is_values_file(path):
+            raise EditRefusedError(f"{path} is no values file of a service")
+        _prove(_Text(path, before.get(path, b"")), _Text(path, after[path]), before)
+
+
+@dataclass
+class _Leaf:
+    """A scalar or an empty collection.
+
+    Attributes:
+        place: number of the document and keys where it is defined.
+        kinds: what it is at each place that it feeds, this one included.
+        helper: one of these places is a helper's.
+    """
+
+    node: yaml.Node
+    place: tuple[int, Path]
+    kinds: list[Kind | None] = field(default_factory=list)
+    helper: bool = False
+
+    @property
+    def value(self) -> str:
+        """As YAML reads it."""
+        return self.node.value if isinstance(self.node, yaml.ScalarNode) else ""
+
+    @property
+    def tag(self) -> str:
+        """YAML's type."""
+        return str(self.node.tag)
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        """Name of an image string, or ""; and the tag."""
+        key = self.place[1][-1] if self.place[1] else ""
+        return (embedded(self.value, key) if key != "version" else None) or ("", self.value)
+
+
+class _Text:
+    """A file as characters and as the leaves it holds."""
+
+    def __init__(self, path: str, raw: bytes) -> None:
+        self.path = path
+        try:
+            text = raw.decode("utf-8")
+            self.bom, self.text = (BOM, text[1:]) if text.startswith(BOM) else ("", text)
+            self.roots = list(yaml.compose_all(masked(self.text), Loader=LOADER))
+        except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
+            raise EditRefusedError(f"{path} is no plain YAML") from error
+
+    @cached_property
+    def leaves(self) -> tuple[_Leaf, ...]:
+        """Every leaf once, at its definition."""
+        reader = _Reader(self.path)
+        for number, root in enumerate(self.roots):
+            if root is not None:
+                reader.walk(root, (number, ()), frozenset(), listed=False, twice=False, above=())
+        return tuple(reader.found.values())
+
+    def counted(self) -> Counter[tuple[tuple[int, Path], str, str]]:
+        """Place, type and value of each leaf."""
+        return Counter((leaf.place, leaf.tag, leaf.value) for leaf in self.leaves)
+
+    def span(self, leaf: _Leaf) -> tuple[int, int]:
+        """Where a scalar stands, without its anchor and without what names its type."""
+        start, end = leaf.node.start_mark.index, leaf.node.end_mark.index
+        match = _PROPERTIES.match(self.text, start, end)
+        return (match.end() if match else start), end
+
+    def without(self, leaves: Iterable[_Leaf]) -> str:
+        """The text with those scalars cut out."""
+        text = self.text
+        for start, end in sorted((self.span(leaf) for leaf in leaves), reverse=True):
+            text = text[:start] + _CUT + text[end:]
+        return text
+
+    def refusal(self, leaf: _Leaf, why: str) -> EditRefusedError:
+        """What is wrong with a leaf."""
+        return EditRefusedError(f"{self.path}:{leaf.node.start_mark.line + 1} {dotted(leaf.place[1])} {why}")
+
+
+Entry = tuple[str, yaml.Node, bool]
+
+
+class _Reader:
+    """Finds the leaves of a document with all the places they feed, aliases and merge keys followed."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.found: dict[int, _Leaf] = {}
+        self._merged: dict[int, list[Entry]] = {}
+        self._left = _VISITS
+
+    def walk(
+        self,
+        node: yaml.Node,
+        place: tuple[int, Path],
+        beside: frozenset[str],
+        *,
+        listed: bool,
+        twice: bool,
+        above: tuple[int, ...],
+    ) -> None:
+        """Look at a node and at what is below it.
+
+        Args:
+            beside: the keys of the mapping it stands in.
+            listed: a list is on the way.
+            twice: a key on the way stands in its mapping twice.
+            above: the collections it is in.
+        """
+        number, path = place
+        self._left -= 1
+        if self._left < 0 or len(path) > _DEPTH:
+            raise EditRefusedError(f"{self.path} is nested too deeply, or has too many aliases")
+        if id(node) in above:
+            return
+        if isinstance(node, yaml.ScalarNode) or not node.value:
+            leaf = self.found.setdefault(id(node), _Leaf(node, place))
+            scalar = isinstance(node, yaml.ScalarNode) and path and not twice
+            kind = classify(path, node.value, beside, listed) if scalar else None
+            if kind or not (scalar and leaf.place == place and is_holder(path)):  # a holder is what it feeds
+                leaf.kinds.append(kind)
+            leaf.helper = leaf.helper or bool(path and is_helper(path))
+            return
+        above = (*above, id(node))
+        if isinstance(node, yaml.MappingNode):
+            entries = self._entries(node)
+            beside = frozenset(name for name, _, _ in entries)
+            for name, value, double in entries:
+                inner = (number, (*path, name))
+                self.walk(value, inner, beside, listed=listed, twice=twice or double, above=above)
+        else:
+            for count, value in enumerate(node.value):
+                inner = (number, (*path, str(count)))
+                self.walk(value, inner, frozenset(), listed=True, twice=twice, above=above)
+
+    def _entries(self, node: yaml.MappingNode) -> list[Entry]:
+        """(key, value, whether it stands there twice), what merge keys bring in after the own ones."""
+        if id(node) in self._merged:
+            return self._merged[id(node)]
+        self._merged[id(node)] = []  # what merges itself adds nothing
+        own = [(_name(key), value) for key, value in node.value if key.tag != _MERGE]
+        count = Counter(name for name, _ in own)
+        entries = [(name, value, count[name] > 1) for name, value in own]
+        for base in self._bases(node):
+            for name, value, double in self._entries(base):
+                if name not in count:
+                    count[name] += 1
+                    entries.append((name, value, double))
+        self._merged[id(node)] = entries
+        return entries
+
+    @staticmethod
+    def _bases(node: yaml.MappingNode) -> Iterator[yaml.MappingNode]:
+        for key, value in node.value:
+            if key.tag == _MERGE:
+                for base in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    if isinstance(base, yaml.MappingNode):
+                        yield base
+
+
+def _name(key: yaml.Node) -> str:
+    return str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
+
+
+def _prove(old: _Text, new: _Text, before: Mapping[str, bytes]) -> None:
+    was, now = old.counted(), new.counted()
+    less, more = was - now, now - was
+    lost = {leaf.place: leaf for leaf in old.leaves if (leaf.place, leaf.tag, leaf.value) in less}
+    won = {leaf.place: leaf for leaf in new.leaves if (leaf.place, leaf.tag, leaf.value) in more}
+    if len(lost) != less.total() or len(won) != more.total():
+        raise EditRefusedError(f"{old.path}: what changes stands there twice")
+    both = sorted(lost.keys() & won.keys())
+    gone = [leaf for place, leaf in lost.items() if place not in won and not _hollow(leaf, won)]
+    come = [leaf for place, leaf in won.items() if place not in lost and not _hollow(leaf, lost)]
+    for place in both:
+        _check(old, lost[place])
+        _check(new, won[place], written=True)
+        if lost[place].parts[0] != won[place].parts[0]:
+            raise new.refusal(won[place], "would be another image")
+    for leaf in gone:
+        _check(old, leaf)
+    for leaf in come:
+        _check(new, leaf, written=True)
+        if leaf.parts[0] and leaf.parts[0] not in _images(before):
+            raise new.refusal(leaf, "would be another image")
+    rest = old.without(lost[place] for place in both), new.without(won[place] for place in both)
+    if old.bom != new.bom or (rest[0] != rest[1] and not (gone or come)):
+        raise EditRefusedError(f"{old.path}: more than the tag would change")
+    if rest[0] != rest[1]:
+        _check_rest(old.path, *rest, gone, come)
+
+
+def _check(text: _Text, leaf: _Leaf, *, written: bool = False) -> None:
+    """Refuse unless a leaf is an image tag; *written*: by us, so it must be as plain as can be.
+
+    Raises:
+        EditRefusedError: it is something else.
+    """
+    tagged = None not in leaf.kinds and {Kind.MAIN, Kind.IMAGE} & set(leaf.kinds) and not leaf.helper
+    if not tagged or leaf.tag in _NO_TAG or not TAG.fullmatch(leaf.parts[1].removeprefix("sha256:")):
+        raise text.refusal(leaf, "is no image tag that the bot may write")
+    start, end = text.span(leaf)
+    stands = text.text[start:end]
+    if written and (leaf.tag != _STRING or stands not in {f"{quote}{leaf.value}{quote}" for quote in ("", '"', "'")}):
+        raise text.refusal(leaf, "would be no plain string")
+    if "\n" in stands:
+        raise text.refusal(leaf, "stands on several lines")
+
+
+def _hollow(leaf: _Leaf, others: Iterable[tuple[int, Path]]) -> bool:
+    """A block that holds nothing, where tags come or go below it."""
+    number, path = leaf.place
+    empty = isinstance(leaf.node, yaml.MappingNode) or (leaf.tag == _NULL and not leaf.value)
+    return empty and any(n == number and len(p) > len(path) and p[: len(path)] == path for n, p in others)
+
+
+def _images(before: Mapping[str, bytes]) -> set[str]:
+    """The names of all images that stand as `name:tag` in the old files."""
+    found: set[str] = set()
+    for path, raw in before.items():
+        if is_values_file(path):
+            try:
+                found |= {leaf.parts[0] for leaf in _Text(path, raw).leaves if any(leaf.kinds)}
+            except EditRefusedError:
+                continue
+    return found
+
+
+def _check_rest(path: str, old: str, new: str, gone: Sequence[_Leaf], come: Sequence[_Leaf]) -> None:
+    """Refuse unless the lines that differ hold only the keys and tags of what comes and goes.
+
+    Raises:
+        EditRefusedError: a comment or anything else would change.
+    """
+    old = _bared(old, gone)
+    wrong = EditRefusedError(f"{path}: more than the tag would change")
+    if _COMMENT.findall(old) != _COMMENT.findall(new):
+        raise wrong
+    for before, after in _differing(old.splitlines(keepends=True), new.splitlines(keepends=True)):
+        a, b = _TOKEN.findall("".join(before)), _TOKEN.findall("".join(after))
+        out, put = set[str](), set[str]()
+        for less, more in _differing(a, b):
+            out |= {word for word in less if _WORD.match(word)}
+            put |= {word for word in more if _WORD.match(word)}
+        blank = not any(_WORD.match(token) for token in (*a, *b))
+        if not (out <= _words(gone) and put <= _words(come)) or not (out or put or blank):
+            raise wrong
+
+
+def _differing(old: list[str], new: list[str]) -> Iterator[tuple[list[str], list[str]]]:
+    """What differs between two lists, piece by piece."""
+    from difflib import SequenceMatcher  # here, because the command-line tool needs this file and starts fast
+
+    head = next((n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    old, new = old[head:], new[head:]
+    tail = next(
+        (n for n, (a, b) in enumerate(zip(old[::-1], new[::-1], strict=False)) if a != b), min(len(old), len(new))
+    )
+    old, new = old[: len(old) - tail], new[: len(new) - tail]
+    for kind, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if kind != "equal":
+            yield old[i1:i2], new[j1:j2]
+
+
+def _bared(text: str, gone: Iterable[_Leaf]) -> str:
+    """The text without the comments that stand behind what goes: those are of the tag."""
+    lines = text.split("\n")
+    for leaf in gone:
+        number = leaf.node.start_mark.line
+        lines[number] = _COMMENT.sub("", lines[number])
+    return "\n".join(lines)
+
+
+def _words(leaves: Iterable[_Leaf]) -> set[str]:
+    return {word for leaf in leaves for text in (*leaf.place[1], leaf.value) for word in _WORD.findall(text)}
