@@ -243,6 +243,43 @@ async def test_find_filters_and_is_newest_first(world: World) -> None:
     assert [r.number for r in await world.store.find(service="citoid")] == [1]
 
 
+GROUP = {"service": "shellbox", "environments": ("staging", "shellbox-media/staging"), "group": "shellbox"}
+
+
+async def test_a_group_holds_the_targets_of_each_of_its_services(world: World) -> None:
+    """Who serves several services is in the way of each, and lets go of all at once; the audit names the group."""
+    r = await moved(world.store, await accepted(world.store, **GROUP), Move.CONFIRM)
+    for service in ("shellbox", "shellbox-media"):
+        assert [(h.service, h.environment, h.number) for h in await world.store.holders(service)] == [
+            (service, "staging", 1)
+        ]
+    with pytest.raises(BusyError, match=r"^shellbox-media staging is held by #1 \(alice"):
+        await accepted(world.store, 2, service="shellbox-media")
+    r = await moved(world.store, r, Move.PAUSE)
+    await accepted(world.store, 2, takeover=(1,), service="shellbox-media")
+    assert await world.store.holders("shellbox") == ()
+    assert [h.number for h in await world.store.holders("shellbox-media")] == [2]
+    (detail,) = [row.detail for row in await world.store.audit(1) if row.verb == "accept"]
+    assert detail == f"deploy @shellbox staging, shellbox-media/staging {r.tag}"
+
+
+async def test_a_group_is_found_by_each_of_its_services(world: World) -> None:
+    """By its own service and by the others, by whole names only, and counted with what a service did alone."""
+    await accepted(world.store, **GROUP)
+    await accepted(world.store, 2, service="shellbox-media", environments=("codfw",))
+    world.restart()
+
+    async def found(service: str) -> list[int]:
+        return [r.number for r in await world.store.find(service=service)]
+
+    assert await found("shellbox") == [1]
+    assert await found("shellbox-media") == [2, 1]
+    assert [r.number for r in await world.store.find(service="shellbox-media", limit=1)] == [2]
+    assert [r.number for r in await world.store.find({State.RUNNING}, "shellbox-media")] == []
+    for other in ("shell", "media", "box-media", "shellbox_media", "Shellbox", "shellbox%", "%"):
+        assert await found(other) == [], other
+
+
 async def test_lines_are_handed_over_once_urgent_first(world: World) -> None:
     """A claimed line is not handed over twice by one process; urgent ones go first; networks are apart."""
     await world.store.say([said("a"), said("b", urgent=True), said("m", network="matrix"), said("c")])
@@ -318,11 +355,43 @@ async def test_debts_are_kept_until_paid(world: World) -> None:
     old = Debt("citoid", "codfw", "t1", 1, "alice", AT)
     new, other = replace(old, tag="t2", number=2), Debt("cxserver", "eqiad", "t", 1, "bob", AT)
     await world.store.set_debts([old, other], [])
-    await world.store.set_debts([new], [("cxserver", "staging")])
+    await world.store.set_debts([new], [("cxserver", "staging", "")])
     assert await world.store.debts() == (new, other)
     assert await world.store.debts("citoid") == (new,)
-    await world.store.set_debts([], [("citoid", "codfw")])
+    await world.store.set_debts([], [("citoid", "codfw", "")])
     assert await world.store.debts() == (other,)
+
+
+def owed(part: str, environment: str = "codfw", tag: str = "t1") -> Debt:
+    """What a part of wikifunctions owes."""
+    return Debt("wikifunctions", environment, tag, 1, "alice", AT, part)
+
+
+async def test_each_part_has_its_own_debt(world: World) -> None:
+    """Parts owe side by side, each replaced by its own newer debt, also after a restart."""
+    whole, one, two = owed(""), owed("evaluators"), owed("orchestrator")
+    newer = replace(two, tag="t2", number=2)
+    await world.store.set_debts([two, one, whole], [])
+    await world.store.set_debts([newer], [])
+    world.restart()
+    assert await world.store.debts() == (whole, one, newer)
+    assert await world.store.debts("wikifunctions") == (whole, one, newer)
+
+
+@pytest.mark.parametrize(
+    ("part", "left"),
+    [("orchestrator", ["evaluators"]), ("other", ["evaluators", "orchestrator"]), ("", [])],
+)
+async def test_a_part_pays_for_itself_and_for_the_whole(world: World, part: str, left: list[str]) -> None:
+    """A named part settles its debt and one of the whole service, no part settles all; other places still owe."""
+    elsewhere = owed("orchestrator", "eqiad"), replace(owed("orchestrator"), service="wikifeeds")
+    await world.store.set_debts([owed(""), owed("evaluators"), owed("orchestrator"), *elsewhere], [])
+    await world.store.set_debts([], [("wikifunctions", "codfw", part)])
+    here = [d for d in await world.store.debts() if d not in elsewhere]
+    assert [d.part for d in here] == left
+    assert len(await world.store.debts()) == len(left) + 2
+    await world.store.set_debts([owed(part, tag="t2")], [("wikifunctions", "codfw", part)])
+    assert owed(part, tag="t2") in await world.store.debts()
 
 
 async def test_every_move_is_in_the_audit(world: World) -> None:

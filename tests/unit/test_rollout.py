@@ -9,6 +9,7 @@ from itertools import product
 import pytest
 
 from quarterdeck.core.errors import WrongStateError
+from quarterdeck.core.holding import debtor
 from quarterdeck.core.rollout import (
     HOLDING,
     MOVES,
@@ -178,3 +179,13 @@ def test_a_retry_after_the_merge_begins_with_sync() -> None:
 def test_a_retry_of_an_apply_begins_with_sync() -> None:
     """A rollout without an edit has nothing before SYNC."""
     assert retried(replace(rollout(), steps=(Step(StepName.SYNC),))) == (Step(StepName.SYNC, attempt=2),)
+
+
+@pytest.mark.parametrize(("part", "owing"), [("", ""), ("orchestrator", "orchestrator"), ("all", "")])
+def test_who_owes_at_a_place(part: str, owing: str) -> None:
+    """Debts are by the place's own service and by part; all parts together are the whole service."""
+    grouped = replace(rollout(), part=part, environments=("codfw", "shellbox-media/codfw"))
+    assert [debtor(grouped, place) for place in grouped.environments] == [
+        ("citoid", "codfw", owing),
+        ("shellbox-media", "codfw", owing),
+    ]

@@ -199,7 +199,7 @@ def test_the_example_catalogue_is_good() -> None:
     assert person
     assert person.name == "bob"
     assert found.services["citoid"].rooms == ("irc/#deploy",)
-    assert [s.name for s in found.by_project("mediawiki/services/citoid")] == ["citoid"]
+    assert found.services["citoid"].projects == (("mediawiki/services/citoid", "master"),)
 
 
 def test_every_mistake_of_the_catalogue_is_told_at_once() -> None:

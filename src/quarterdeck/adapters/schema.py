@@ -32,8 +32,8 @@ rollouts = Table(
     Column("version", Integer, nullable=False),
     Column("stop", Text, nullable=False),
     Column("body", Text, nullable=False),  # the rest as JSON
+    Column("services", Text, nullable=False),  # all it serves, a blank before and behind each: " a b "
     Index("rollouts_by_state", "state"),
-    Index("rollouts_by_service", "service"),
     sqlite_autoincrement=True,
 )
 steps = Table(
@@ -109,8 +109,9 @@ debts = Table(
     metadata,
     Column("service", Text, nullable=False),
     Column("environment", Text, nullable=False),
+    Column("part", Text, nullable=False),  # empty: the whole service
     Column("body", Text, nullable=False),
-    UniqueConstraint("service", "environment"),
+    UniqueConstraint("service", "environment", "part"),
 )
 audit = Table(
     "audit",
@@ -167,6 +168,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TRIGGER audit_is_not_cut BEFORE DELETE ON audit
         BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END""",
         "CREATE TABLE cursors (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL)",
+    ),
+    (
+        "ALTER TABLE rollouts ADD COLUMN services TEXT NOT NULL DEFAULT ''",
+        "UPDATE rollouts SET services = ' ' || service || ' '",
+        "DROP INDEX rollouts_by_service",  # rollouts are found by `services` now, which no index helps
+        "ALTER TABLE debts RENAME TO debts_without_part",
+        """CREATE TABLE debts (service TEXT NOT NULL, environment TEXT NOT NULL, part TEXT NOT NULL,
+        body TEXT NOT NULL, UNIQUE (service, environment, part))""",
+        "INSERT INTO debts SELECT service, environment, '', body FROM debts_without_part",
+        "DROP TABLE debts_without_part",
     ),
 )
 

@@ -166,8 +166,7 @@ class SqliteStore:
             self._note(c, rollout.actor, "taken over", ended.note, other)
         rows.hold(c, rollout, None)
         self._say(c, lines(rollout))
-        detail = f"{rollout.kind} {rollout.service} {', '.join(rollout.environments)} {rollout.tag}".strip()
-        self._note(c, rollout.actor, "accept", detail, number)
+        self._note(c, rollout.actor, "accept", holding.accepted_detail(rollout), number)
         return rollout
 
     async def save(
@@ -221,7 +220,7 @@ class SqliteStore:
         if states:
             query = query.where(rollouts.c.state.in_([s.value for s in states]))
         if service:
-            query = query.where(rollouts.c.service == service)
+            query = query.where(rows.serves(service))
         return await self._run(lambda c: rows.read(c, c.execute(query).all()))
 
     async def holders(self, service: str) -> tuple[HeldTarget, ...]:
@@ -245,10 +244,10 @@ class SqliteStore:
         found = await self._run(
             lambda c: [codec.loads(Debt, body) for body in c.execute(query).scalars()],
         )
-        return tuple(sorted(found, key=lambda d: (d.since, d.service, d.environment)))
+        return tuple(sorted(found, key=lambda d: (d.since, d.service, d.environment, d.part)))
 
-    async def set_debts(self, add: Sequence[Debt], paid: Sequence[tuple[str, str]]) -> None:
-        """See `ports.Store.set_debts`; the paid go first, a newer debt replaces the one of its place."""
+    async def set_debts(self, add: Sequence[Debt], paid: Sequence[tuple[str, str, str]]) -> None:
+        """See `ports.Store.set_debts`; the paid go first, a newer debt replaces the one of its place and part."""
         await self._run(rows.set_debts, add, paid)
 
     # -- lines out, words in

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
@@ -24,7 +24,13 @@ def columns(rollout: Rollout) -> dict[str, Any]:
         "state": rollout.state.value,
         "version": rollout.version,
         "body": codec.dumps(replace(rollout, steps=(), stop="")),
+        "services": f" {' '.join(rollout.services)} ",
     }
+
+
+def serves(service: str) -> ColumnElement[bool]:
+    """The condition that a rollout serves that service; like `==` it counts case, which LIKE would not."""
+    return func.instr(rollouts.c.services, f" {service} ") > 0
 
 
 def read(c: Connection, rows: Sequence[Row[Any]]) -> tuple[Rollout, ...]:
@@ -126,15 +132,17 @@ def hold(c: Connection, rollout: Rollout, write_set: Sequence[tuple[str, str]] |
             raise holding.busy(f"{file} {scalar}", get(c, other), other) from error
 
 
-def set_debts(c: Connection, add: Sequence[Debt], paid: Sequence[tuple[str, str]]) -> None:
+def set_debts(c: Connection, add: Sequence[Debt], paid: Sequence[tuple[str, str, str]]) -> None:
     """Record and clear debts; the paid go first."""
-    for service, environment in paid:
-        c.execute(delete(debts).where((debts.c.service == service) & (debts.c.environment == environment)))
+    for service, environment, part in paid:
+        settled = (debts.c.service == service) & (debts.c.environment == environment)
+        if part:
+            settled &= debts.c.part.in_([part, ""])
+        c.execute(delete(debts).where(settled))
     for debt in add:
-        row = upsert(debts).values(service=debt.service, environment=debt.environment, body=codec.dumps(debt))
-        c.execute(
-            row.on_conflict_do_update(index_elements=["service", "environment"], set_={"body": row.excluded.body})
-        )
+        key = {"service": debt.service, "environment": debt.environment, "part": debt.part}
+        row = upsert(debts).values(**key, body=codec.dumps(debt))
+        c.execute(row.on_conflict_do_update(index_elements=list(key), set_={"body": row.excluded.body}))
 
 
 def _build_row(build: Build) -> dict[str, Any]:

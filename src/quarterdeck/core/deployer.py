@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from . import holding
 from .errors import (
     BusyError,
     ConflictError,
@@ -154,8 +155,7 @@ class Deployer:
         if step.name is StepName.CHECK and all(
             s.state is StepState.DONE for s in run.rollout.steps if s.environment == step.environment
         ):
-            paid = [(run.rollout.service, step.environment)]
-            await self.world.store.set_debts((), paid)
+            await self.world.store.set_debts((), [holding.debtor(run.rollout, step.environment)])
 
     async def _recompute(self, run: Run, why: str) -> None:
         """Somebody was faster on the same lines: a new attempt from the new tip, three at most."""
@@ -206,17 +206,16 @@ class Deployer:
         now, edited = self.world.clock.now(), rollout.step(StepName.EDIT)
         effect: Mapping[str, Any] = {**edited.intent, **edited.result}.get("effect", {}) if edited else {}
         running = rollout.facts.get("running", {})
-        changed = {environment: tags[1] for environment, tags in effect.items() if tags[0] != tags[1]}
+        changed = {place: tags[1] for place, tags in effect.items() if tags[0] != tags[1]}
         debts = [
-            Debt(rollout.service, environment, tag, rollout.number, rollout.actor, now)
-            for environment, tag in changed.items()
-            if tag != running.get(environment)
-            and (running.get(environment, tag) or environment in rollout.environments)  # nothing of it runs there
+            Debt(service, environment, tag, rollout.number, rollout.actor, now, part)
+            for place, tag in changed.items()
+            if tag != running.get(place)
+            and (running.get(place, tag) or place in rollout.environments)  # nothing of it runs there
+            for service, environment, part in [holding.debtor(rollout, place)]
         ]
         # what runs there is what git says again: an earlier debt was taken back
-        paid = [
-            (rollout.service, environment) for environment, tag in changed.items() if tag == running.get(environment)
-        ]
+        paid = [holding.debtor(rollout, place) for place, tag in changed.items() if tag == running.get(place)]
         await self.world.store.set_debts(debts, paid)
 
     # -- ends --------------------------------------------------------------------------------------------------
@@ -225,7 +224,8 @@ class Deployer:
         checked = [s.environment for s in run.rollout.steps if s.name is StepName.CHECK]
         if set(checked) != set(run.rollout.environments):
             raise PermanentError("not every environment's pods were looked at")
-        await self.world.store.set_debts((), [(run.rollout.service, environment) for environment in checked])
+        paid = [holding.debtor(run.rollout, place) for place in checked]
+        await self.world.store.set_debts((), paid)
         debts = await self.world.store.debts(run.rollout.service)
         applied = any(s.name is StepName.APPLY for s in run.rollout.steps)
         note = "new pods run and stayed up" if applied else "git and cluster agree, nothing was to be applied"

@@ -16,7 +16,15 @@ def targets(rollout: Rollout) -> frozenset[tuple[str, str]]:
     """The (service, environment) pairs a rollout holds in the state it is in."""
     if rollout.state not in HOLDING and rollout.state is not State.PLANNED:
         return frozenset()
-    return frozenset((rollout.service, environment) for environment in rollout.environments)
+    return frozenset(rollout.targets)
+
+
+def debtor(rollout: Rollout, place: str) -> tuple[str, str, str]:
+    """(service, environment, part) for which a rollout makes and pays debts at a place.
+
+    All parts are the whole service, and so is a service without parts: the part is empty then.
+    """
+    return (*rollout.target(place), "" if rollout.part == "all" else rollout.part)
 
 
 def taken_over(rollout: Rollout | None, number: int, by: Rollout, at: datetime) -> Rollout:
@@ -60,6 +68,11 @@ def who_moved(old: Rollout, new: Rollout) -> str:
 def move_between(old: State, new: State) -> str:
     """The word of the table for going from one state to another; "note" if none leads there."""
     return next((move.value for move, state in MOVES[old].items() if state is new), "note")
+
+
+def accepted_detail(rollout: Rollout) -> str:
+    """One line for the audit: what was accepted."""
+    return f"{rollout.kind} {rollout.title} {', '.join(rollout.environments)} {rollout.tag}".strip()
 
 
 def audit_detail(old: Rollout, new: Rollout) -> str:

@@ -94,15 +94,33 @@ class ChartsRepository:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Some releases of a service whose images are built and deployed together.
+
+    Attributes:
+        project: Gerrit project of its code; empty when the images are built elsewhere.
+        branch: branch whose merges build them.
+        images: Helm release -> repository name in the registry.
+    """
+
+    project: str = ""
+    branch: str = "master"
+    images: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Service:
     """One deployable service, as the catalogue describes it.
 
     Attributes:
         name: what people say, and the directory below `services_dir`.
-        project: Gerrit project of its code; empty when the image is built elsewhere.
+        project: Gerrit project of its code; empty when the image is built elsewhere, or by its parts' projects.
         branch: branch whose merges build images.
-        image: repository name in the registry, without host and tag.
+        image: repository name in the registry, without host and tag; empty where its parts have images.
         suffix: the usual end of its tags (e.g. "-production"), left out in chat.
+        image_suffix: what the tag in the registry has beyond the one in git, where no `flavour` in the values says it.
+        parts: name -> part, each deployed alone.
+        group: name of the services that are deployed together; empty if it is in none.
         rooms: "network/room" where it may be deployed and is announced.
         deployers: groups whose people may deploy it.
         canaries: Helm releases that go before the others of their environment.
@@ -116,6 +134,21 @@ class Service:
     rooms: tuple[str, ...] = ()
     deployers: frozenset[str] = frozenset({"deployers"})
     canaries: frozenset[str] = frozenset({"canary"})
+    image_suffix: str = ""
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    group: str = ""
+
+    @property
+    def projects(self) -> tuple[tuple[str, str], ...]:
+        """(Gerrit project, branch) of its own code and its parts'."""
+        found = [(self.project, self.branch), *((part.project, part.branch) for part in self.parts.values())]
+        return tuple(dict.fromkeys(pair for pair in found if pair[0]))
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Repositories of its own image and its parts'."""
+        found = [self.image, *(image for part in self.parts.values() for image in part.images.values())]
+        return tuple(dict.fromkeys(filter(None, found)))
 
 
 @dataclass(frozen=True)
@@ -137,9 +170,9 @@ class Catalogue:
                 return person
         return None
 
-    def by_project(self, project: str) -> tuple[Service, ...]:
-        """The services whose images a Gerrit project builds."""
-        return tuple(s for s in self.services.values() if s.project == project)
+    def group(self, name: str) -> tuple[Service, ...]:
+        """The services that say they are in a group, in the catalogue's order."""
+        return tuple(s for s in self.services.values() if s.group == name and name)
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,10 @@ class EventStream(Protocol):
 
 @dataclass(frozen=True)
 class Tree:
-    """The text files of one service's directory (and what its symlinks point to) at one commit.
+    """The text files of a service's directory at one commit, what they lead to, and the directories that share it.
+
+    "Lead to" is by symlink, or by a path that the helmfile names; whoever reaches one of those files too is a sharer,
+    and its directory is there as well, so that the effect of an edit on it can be computed.
 
     Attributes:
         commit: sha.
@@ -346,6 +349,7 @@ class Debt:
     """Merged, not applied there.
 
     Attributes:
+        part: of the service; empty for all of it.
         tag: what git says there now.
         number: the rollout that made it so.
         owner: person's name.
@@ -357,6 +361,7 @@ class Debt:
     number: int
     owner: str
     since: datetime
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -407,7 +412,7 @@ class Store(Protocol):
         ...
 
     async def find(self, states: Collection[State] = (), service: str = "", limit: int = 50) -> tuple[Rollout, ...]:
-        """Rollouts, newest first; no states means all."""
+        """Rollouts, newest first; no states means all. A group's are found by each of its services."""
         ...
 
     async def holders(self, service: str) -> tuple[HeldTarget, ...]:
@@ -418,8 +423,12 @@ class Store(Protocol):
         """What is merged and not applied, as far as our own edits made it so."""
         ...
 
-    async def set_debts(self, add: Sequence[Debt], paid: Sequence[tuple[str, str]]) -> None:
-        """Record and clear debts; *paid* are (service, environment)."""
+    async def set_debts(self, add: Sequence[Debt], paid: Sequence[tuple[str, str, str]]) -> None:
+        """Record and clear debts; *paid* are (service, environment, part).
+
+        An empty part pays all parts of that place. A named one pays its own debt, and one without a part, which was
+        made for the whole service.
+        """
         ...
 
     async def say(self, lines: Sequence[Line]) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from . import places
 from .errors import WrongStateError
 
 
@@ -95,7 +96,7 @@ class Step:
     """One step of a rollout.
 
     Attributes:
-        environment: empty for steps that serve all environments.
+        environment: the place (`places`) it acts on; empty for steps that serve all.
         stage: "canary" or "default" for APPLY and CHECK, else empty.
         attempt: 1 at first; a crash keeps it, a person's retry raises it.
         intent: what was about to be done, saved before the effect.
@@ -125,9 +126,12 @@ class Rollout:
     Attributes:
         id: 16 random hex digits; names things in other systems.
         number: for people; 0 until the store gave one.
-        environments: in the order they are served.
+        service: whose rooms and deployers it has; the first of a group.
+        part: which part of the service, "all" for all of them; empty for a service with one image.
+        group: name of the group it serves; empty for one service.
+        environments: its places (`places`), in the order they are served.
         tag: the tag to bring, as it stands in git; empty for an apply, which takes what git says.
-        before: environment -> tag it ran when we began ("" if none was found).
+        before: place -> tag it ran when we began ("" if none was found).
         actor: person's name; shell and account say who that was when he asked.
         home: "network/room" where it was asked and where the verdict goes.
         reason: free words after `--`.
@@ -136,7 +140,7 @@ class Rollout:
         code_count: the N of `with N`; 0 when none is asked.
         deadline: when the open question closes by itself, aware UTC.
         stop: who raised the stop flag; empty when nobody did.
-        pending: environments outside the targets whose git tag this rollout changed.
+        pending: places outside the targets whose git tag this rollout changed.
         version: raised with each move; a writer with an old one is refused.
     """
 
@@ -166,6 +170,31 @@ class Rollout:
     ended: datetime | None = None
     version: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
+    part: str = ""
+    group: str = ""
+
+    @property
+    def title(self) -> str:
+        """As people say it: `citoid`, `wikifunctions/orchestrator`, `@shellbox`."""
+        return spoken_target(self.service, self.part, self.group)
+
+    @property
+    def targets(self) -> tuple[tuple[str, str], ...]:
+        """(service, environment) of each of its places."""
+        return tuple(self.target(place) for place in self.environments)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services it serves, its own first."""
+        return tuple(dict.fromkeys((self.service, *(service for service, _ in self.targets))))
+
+    def target(self, place: str) -> tuple[str, str]:
+        """(service, environment) of a place."""
+        return places.split(place, self.service)
+
+    def place(self, service: str, environment: str) -> str:
+        """The place of a service's environment."""
+        return places.named(service, environment, self.service)
 
     def step(self, name: StepName, environment: str = "", stage: str = "") -> Step | None:
         """The step with that key, or None."""
@@ -211,6 +240,11 @@ def advance(rollout: Rollout, move: Move, at: datetime, **changes: Any) -> Rollo
     return replace(rollout, state=target, updated=at, ended=ended, version=rollout.version + 1, **changes)
 
 
+def spoken_target(service: str, part: str = "", group: str = "") -> str:
+    """What a command is about, as people say it."""
+    return f"@{group}" if group else f"{service}/{part}" if part else service
+
+
 def derived(rollout_id: str, step: Step) -> str:
     """40 hex digits that name one attempt of one step everywhere, before the act and after any crash."""
     text = "\0".join((rollout_id, *step.key, str(step.attempt)))
@@ -224,7 +258,7 @@ def change_id(rollout_id: str, step: Step) -> str:
 
 def job_name(rollout: Rollout, step: Step) -> str:
     """Name of the host job of one attempt of a step: readable first, unique by rollout id."""
-    place = "-".join(part for part in (step.environment, step.stage) if part)
+    place = "-".join(part for part in (places.slug(step.environment), step.stage) if part)
     return "-".join(p for p in (f"r{rollout.number}", rollout.id, step.name.value, place, f"a{step.attempt}") if p)
 
 

@@ -32,7 +32,7 @@ class Tables:
     outbox: dict[int, _Said] = field(default_factory=dict)
     inbox: set[tuple[str, str]] = field(default_factory=set)
     builds: dict[tuple[str, int, str], Build] = field(default_factory=dict)
-    debts: dict[tuple[str, str], Debt] = field(default_factory=dict)
+    debts: dict[tuple[str, str, str], Debt] = field(default_factory=dict)
     audit: list[AuditRow] = field(default_factory=list)
     cursors: dict[str, str] = field(default_factory=dict)
 
@@ -97,8 +97,7 @@ class MemoryStore:
                 self._note(t, rollout.actor, "taken over", ended.note, other)
             self._hold(t, rollout, None)
             self._say(t, lines(rollout))
-            detail = f"{rollout.kind} {rollout.service} {', '.join(rollout.environments)} {rollout.tag}"
-            self._note(t, rollout.actor, "accept", detail.strip(), rollout.number)
+            self._note(t, rollout.actor, "accept", holding.accepted_detail(rollout), rollout.number)
         return rollout
 
     async def save(
@@ -161,7 +160,7 @@ class MemoryStore:
         found = (
             r
             for r in sorted(self.tables.rollouts.values(), key=lambda r: -r.number)
-            if (not states or r.state in states) and (not service or r.service == service)
+            if (not states or r.state in states) and (not service or service in r.services)
         )
         return tuple(found)[:limit]
 
@@ -173,14 +172,15 @@ class MemoryStore:
     async def debts(self, service: str = "") -> tuple[Debt, ...]:
         """See `ports.Store.debts`."""
         found = [d for d in self.tables.debts.values() if service in ("", d.service)]
-        return tuple(sorted(found, key=lambda d: (d.since, d.service, d.environment)))
+        return tuple(sorted(found, key=lambda d: (d.since, d.service, d.environment, d.part)))
 
-    async def set_debts(self, add: Sequence[Debt], paid: Sequence[tuple[str, str]]) -> None:
+    async def set_debts(self, add: Sequence[Debt], paid: Sequence[tuple[str, str, str]]) -> None:
         """See `ports.Store.set_debts`."""
         with self._transaction() as t:
-            for place in paid:
-                t.debts.pop(place, None)
-            t.debts.update({(d.service, d.environment): d for d in add})
+            for service, environment, part in paid:
+                for key in [k for k in t.debts if k[:2] == (service, environment) and (not part or k[2] in (part, ""))]:
+                    del t.debts[key]
+            t.debts.update({(d.service, d.environment, d.part): d for d in add})
 
     async def say(self, lines: Sequence[Line]) -> None:
         """See `ports.Store.say`."""
