@@ -100,7 +100,12 @@ def old_pods(count: int = 2) -> list[Object]:
     return [pod(f"o{i}", owner="citoid-old", tag="old") for i in range(count)]
 
 
-WANTED = Wanted(image=f"{NAME}:new", grace=45, soak=20)
+WANTED = Wanted(images={f"{NAME}:new": frozenset()}, grace=45, soak=20)
+
+
+def images(*references: str, digests: tuple[str, ...] = ()) -> Wanted:
+    """These images wanted, each by these digests."""
+    return replace(WANTED, images=dict.fromkeys(references, frozenset(digests)))
 
 
 def look(objects: list[Object], wanted: Wanted = WANTED, memory: Memory | None = None, after: float = 0) -> Verdict:
@@ -355,10 +360,10 @@ def test_another_image_is_bad_once_applied() -> None:
     assert (verdict.state, verdict.reason) == (State.BAD, "AnotherImage")
     assert "another image: old instead of new" in verdict.text
     assert look(world(pod("a", tag="old"))).pod == "a"
-    none = look(world(pod("a")), replace(WANTED, image="other/name:new"))
-    assert none.text == "another image: no container runs other/name"
-    assert look(world(pod("a")), replace(WANTED, image="")).state is State.WAIT
-    assert look(world(pod("a")), replace(WANTED, image=f"{REPO}:new")).state is State.WAIT
+    none = look(world(pod("a")), images("other/name:new"))
+    assert none.text == "another image: no container runs other/name:new"
+    assert look(world(pod("a")), images()).state is State.WAIT
+    assert look(world(pod("a")), images(f"{REPO}:new")).state is State.WAIT
 
 
 def test_while_the_apply_runs_the_old_image_is_no_failure() -> None:
@@ -367,7 +372,7 @@ def test_while_the_apply_runs_the_old_image_is_no_failure() -> None:
     bad = pod("o", waiting("CrashLoopBackOff"), ready=False, owner="citoid-old", tag="old")
     before = [deployment(tag="old", revision="1"), replica_set("citoid-old", "1"), bad]
     assert look(before, watching).text == "no new pods yet"
-    ignoring = replace(watching, image="", ignore=hashes(before))
+    ignoring = replace(watching, images={}, ignore=hashes(before))
     assert hashes(before) == {"old"}
     assert look(before, ignoring).text == "no new pods yet"
     after = world(pod("a", waiting("CrashLoopBackOff"), ready=False), bad)
@@ -402,12 +407,113 @@ def test_only_the_releases_asked_for_are_judged() -> None:
 def test_the_digest_must_be_the_registrys(image_id: str, state: State, told: str) -> None:
     """Where the runtime shows a registry digest it must be the one the tag names; where not, that is said."""
     objects = world(pod("a", container(image_id=image_id), container("tls", image_id=f"x@{OTHER}")), replicas=1)
-    verdict = looks(objects, 0, 20, wanted=replace(WANTED, digests=frozenset({DIGEST})))
+    verdict = looks(objects, 0, 20, wanted=images(f"{NAME}:new", digests=(DIGEST,)))
     assert (verdict.state, verdict.digest) == (state, told)
     if state is State.BAD:
         assert verdict.text.startswith("1/1 new pods run another digest: sha256:bbb")
     else:
         assert ("digest not shown" in verdict.text) is (told == "not shown")
+
+
+def release(name: str, image: str, image_id: str = "", template: str = "") -> list[Object]:
+    """A release with a Deployment of one pod that runs an image."""
+    made = [deployment(1), replica_set(f"rs-{name}"), pod(f"pod-{name}", container(image_id=image_id))]
+    made[0]["metadata"] |= {"name": name, "uid": name}
+    made[0]["metadata"]["annotations"]["meta.helm.sh/release-name"] = name
+    made[1]["metadata"] |= {"uid": f"rs-{name}", "labels": {"pod-template-hash": name}}
+    made[1]["metadata"]["ownerReferences"] = [{"kind": "Deployment", "uid": name}]
+    made[2]["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "uid": f"rs-{name}"}]
+    made[0]["spec"]["template"]["spec"] = {"containers": [{"name": "main", "image": template or image}]}
+    made[2]["spec"] = {"containers": [{"name": "main", "image": image}]}
+    return made
+
+
+JS, PY = "registry.example/evaluator-javascript", "registry.example/evaluator-python"
+EVALUATORS = ("evaluator-javascript:new", "evaluator-python:new")
+
+
+def test_each_image_of_a_part_is_compared_with_its_own() -> None:
+    """Two releases with an image each: both must run theirs, and one of them cannot stand for the other."""
+    both = images(*EVALUATORS)
+    good = [*release("js", f"{JS}:new"), *release("py", f"{PY}:new")]
+    assert looks(good, 0, 20, wanted=both).state is State.OK
+    old = look([*release("js", f"{JS}:new"), *release("py", f"{PY}:old")], both)
+    assert (old.reason, old.pod) == ("AnotherImage", "pod-py")
+    assert old.text.startswith("1/2 new pods another image: old instead of new")
+    alone = look(release("js", f"{JS}:new"), both)
+    assert alone.text == "another image: no container runs evaluator-python:new"
+    assert alone.state is State.BAD
+    other = images("evaluator-javascript:new", "evaluator-python:other")
+    assert look(good, other).text.startswith("1/2 new pods another image: new instead of other")
+
+
+def test_a_part_that_has_come_is_judged_while_the_apply_brings_the_rest() -> None:
+    """A release that helm has reached already warns, whether the next one is not there yet or has its old template."""
+    watching = replace(images(*EVALUATORS), applied=False)
+    first = [*release("js", f"{JS}:new")]
+    first[2]["status"]["containerStatuses"] = [waiting("CrashLoopBackOff")]
+    rest = release("py", f"{PY}:old")
+    assert look(first, watching).text.startswith("1/1 new pods crash")
+    assert look([*first, *rest], watching).text == "no new pods yet"
+    assert look([*first, *rest], replace(watching, ignore=hashes(rest))).reason == "Crash"
+    first[2]["status"]["containerStatuses"] = [container()]
+    assert look([*first, *rest], replace(watching, ignore=hashes(rest))).state is State.WAIT
+    assert look(release("x", "registry.example/x:1"), watching).text == "no new pods yet"
+
+
+BOX = "registry.example/wikimedia/shellbox"
+FLAVOURS = ("wikimedia/shellbox:T-score83", "wikimedia/shellbox:T-score81")
+
+
+def test_several_flavours_of_one_repository() -> None:
+    """Any of the wanted tags is right for a container of that repository, and each must be run by somebody."""
+    wanted = images(*FLAVOURS)
+    good = [*release("main", f"{BOX}:T-score83"), *release("next", f"{BOX}:T-score81")]
+    assert looks(good, 0, 20, wanted=wanted).state is State.OK
+    one = look([*release("main", f"{BOX}:T-score83"), *release("next", f"{BOX}:T-score83")], wanted)
+    assert one.text == "another image: no container runs wikimedia/shellbox:T-score81"
+    old = look([*release("main", f"{BOX}:T-score83"), *release("next", f"{BOX}:S-score81")], wanted)
+    assert old.text.startswith("1/2 new pods another image: S-score81 instead of T-score81 or T-score83")
+    assert {e.message for e in old.evidence} == {"S-score81 instead of T-score81 or T-score83"}
+    template = release("next", f"{BOX}:T-score81", template=f"{BOX}:S-score81")
+    assert look([*release("main", f"{BOX}:T-score83"), *template], wanted).reason == "AnotherImage"
+
+
+@pytest.mark.parametrize(
+    ("shown", "asked", "state", "told"),
+    [
+        ((DIGEST, OTHER), (DIGEST, OTHER), State.OK, "match"),
+        ((DIGEST, ""), (DIGEST, OTHER), State.OK, "not shown"),
+        ((DIGEST, ""), (DIGEST, ""), State.OK, "match"),
+        ((DIGEST, OTHER), (DIGEST, ""), State.OK, "match"),
+        ((DIGEST, OTHER), ("", ""), State.OK, "not asked"),
+        ((OTHER, DIGEST), (DIGEST, OTHER), State.BAD, "not asked"),
+        ((DIGEST, DIGEST), (DIGEST, OTHER), State.BAD, "not asked"),
+    ],
+)
+@pytest.mark.parametrize("names", [EVALUATORS, FLAVOURS], ids=["two repositories", "two flavours"])
+def test_each_digest_is_compared_with_its_own_reference(
+    names: tuple[str, str], shown: tuple[str, str], asked: tuple[str, str], state: State, told: str
+) -> None:
+    """A digest of one image is no excuse for another; all that were asked for must be shown to match."""
+    wanted = replace(WANTED, images={n: frozenset({d} if d else ()) for n, d in zip(names, asked, strict=True)})
+    objects: list[Object] = []
+    for n, (name, digest) in enumerate(zip(names, shown, strict=True)):
+        full = f"registry.example/{name}"
+        objects += release(f"r{n}", full, f"{full.partition(':')[0]}@{digest}" if digest else "")
+    verdict = looks(objects, 0, 20, wanted=wanted)
+    assert (verdict.state, verdict.digest) == (state, told)
+    assert verdict.state is State.OK or verdict.reason == "AnotherDigest"
+    assert ("digest not shown" in verdict.text) is (told == "not shown")
+
+
+def test_an_image_that_no_pod_runs_has_no_digest_to_show() -> None:
+    """Where a release wants no replicas, its template is right and its digest is not shown."""
+    none = release("py", f"{PY}:new")[:2]
+    none[0]["spec"]["replicas"] = 0
+    objects = [*release("js", f"{JS}:new", f"{JS}@{DIGEST}"), *none]
+    verdict = looks(objects, 0, 20, wanted=images(*EVALUATORS, digests=(DIGEST,)))
+    assert (verdict.state, verdict.digest) == (State.OK, "not shown")
 
 
 def owned(kind: str, name: str, **labels: str) -> Object:
@@ -500,7 +606,7 @@ JUNK = st.recursive(
 def test_any_objects_are_judged(shapes: list[tuple[str, Any]]) -> None:
     """Objects of any shape give a verdict, never an exception, and never a success."""
     objects = [{"kind": kind, **junk} if isinstance(junk, dict) else {"kind": kind} for kind, junk in shapes]
-    verdict = looks(objects, 0, 100, wanted=replace(WANTED, digests=frozenset({DIGEST})))
+    verdict = looks(objects, 0, 100, wanted=images(f"{NAME}:new", "any:", digests=(DIGEST,)))
     assert verdict.state is not State.OK or verdict.wanted == 0
     assert len(groups(objects)) <= len(objects)
     serving(objects, NAME)

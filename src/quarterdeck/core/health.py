@@ -55,8 +55,9 @@ class Wanted:
     Attributes:
         releases: Helm releases whose workloads are judged (by Helm's own annotation); empty means all shown.
         workloads: (kind, name) that must be there, in addition; missing ones are "cannot tell".
-        image: full reference, or its end "name:tag"; empty means the image is not compared.
-        digests: acceptable registry digests of that image; empty means not compared.
+        images: full reference, or its end "name:tag" -> acceptable registry digests, none: not compared. Each must
+            be run by somebody, and a container of such a repository has one of its tags; empty means that no image
+            is compared.
         grace: seconds a bad reason must last.
         soak: seconds all new pods must stay ready.
         applied: False while the apply runs: another image is then not bad, just not yet.
@@ -65,8 +66,7 @@ class Wanted:
 
     releases: frozenset[str] = frozenset()
     workloads: frozenset[tuple[str, str]] = frozenset()
-    image: str = ""
-    digests: frozenset[str] = frozenset()
+    images: Mapping[str, frozenset[str]] = field(default_factory=dict)
     grace: float = 45.0
     soak: float = 20.0
     applied: bool = True
@@ -112,7 +112,7 @@ class Verdict:
         old: old pods that serve.
         terminal: only with BAD: the grace is over.
         stable: seconds all new pods have been ready.
-        digest: "match", "not shown" or "not asked".
+        digest: "match" of all that were asked for, "not shown" if one is not, or "not asked".
     """
 
     state: State
@@ -155,7 +155,7 @@ def judge(objects: Sequence[Object], wanted: Wanted, before: Memory, now: dateti
         wanted=sum(g.wanted for g in shown),
         old=sum(is_ready(p) for g in shown for p in g.old),
     )
-    if not wanted.applied and (not shown or any(_wrong_images(shown, wanted, specs_only=True))):
+    if not wanted.applied and (not shown or not _has_come(shown, wanted)):
         return replace(counts, memory=Memory(first=first))
     findings = [f for g in shown for f in _findings(g, first)] + list(_wrong_images(shown, wanted))
     if findings:
@@ -304,51 +304,71 @@ def _container(pod: str, status: Object, init: bool) -> Evidence | None:
     return None
 
 
-def _wrong_images(shown: Sequence[Group], wanted: Wanted, specs_only: bool = False) -> Iterator[Evidence]:
-    """Templates, pods and digests that are not the wanted image, among containers of that repository."""
-    if not wanted.image:
-        return
-    name, tag = split_image(wanted.image)
-    found = False
+def _run_by(reference: str, images: Mapping[str, frozenset[str]]) -> tuple[frozenset[str], frozenset[str]]:
+    """The wanted images of a container's repository, and those among them whose tag it runs."""
+    repository, tag = split_image(reference)
+    same = frozenset(i for i in images if same_repository(repository, split_image(i)[0]))
+    return same, frozenset(i for i in same if split_image(i)[1] == tag)
+
+
+def _has_come(shown: Sequence[Group], wanted: Wanted) -> bool:
+    """While an apply runs: whether all that is shown has the wanted tags, and some wanted image is among it."""
+    if not wanted.images:
+        return True
+    seen = [_run_by(text(c, "image"), wanted.images) for _, c in _specs(shown)]
+    return any(same for same, _ in seen) and all(runs for same, runs in seen if same)
+
+
+def _wrong_images(shown: Sequence[Group], wanted: Wanted) -> Iterator[Evidence]:
+    """Templates, pods and digests that are not what is wanted, and once applied the images that nobody runs."""
+    lacking = set(wanted.images)
+    for pod, c in _specs(shown):
+        same, runs = _run_by(text(c, "image"), wanted.images)
+        lacking -= runs or same
+        if same and not runs:
+            tags = " or ".join(sorted(split_image(i)[1] for i in same))
+            yield Evidence(
+                pod, text(c, "name"), "AnotherImage", f"{split_image(text(c, 'image'))[1]} instead of {tags}"
+            )
+    for image in sorted(lacking) if wanted.applied else ():
+        yield Evidence("", "", "AnotherImage", f"no container runs {image}")
+    for pod, container, image, digest in _digests(shown, wanted):
+        if digest and digest not in wanted.images[image]:
+            yield Evidence(pod, container, "AnotherDigest", digest)
+
+
+def _specs(shown: Sequence[Group]) -> Iterator[tuple[str, Object]]:
+    """(pod, container) of each template, there without a pod, and of each new pod."""
     for group in shown:
-        specs = [("", get(group.workload, "spec", "template", "spec"))]
-        specs += [(name_of(p), get(p, "spec")) for p in group.new]
-        for pod, spec in specs:
-            for c in containers(spec):
-                repository, has = split_image(text(c, "image"))
-                if same_repository(repository, name):
-                    found = True
-                    if has != tag:
-                        yield Evidence(pod, text(c, "name"), "AnotherImage", f"{has} instead of {tag}")
-    if not found:
-        yield Evidence("", "", "AnotherImage", f"no container runs {name}")
-    if not specs_only:
-        for pod, container, digest in _digests(shown, name):
-            if wanted.digests and digest and digest not in wanted.digests:
-                yield Evidence(pod, container, "AnotherDigest", digest)
+        for c in containers(get(group.workload, "spec", "template", "spec")):
+            yield "", c
+        for pod in group.new:
+            for c in containers(get(pod, "spec")):
+                yield name_of(pod), c
 
 
 def _digest_seen(shown: Sequence[Group], wanted: Wanted) -> str:
-    if not wanted.digests or not wanted.image:
+    asked = {image for image, digests in wanted.images.items() if digests}
+    if not asked:
         return "not asked"
-    seen = [digest for _, _, digest in _digests(shown, split_image(wanted.image)[0])]
-    return "match" if seen and all(seen) else "not shown"
+    seen = [(image, digest) for _, _, image, digest in _digests(shown, wanted)]
+    return "match" if asked == {image for image, _ in seen} and all(digest for _, digest in seen) else "not shown"
 
 
-def _digests(shown: Sequence[Group], name: str) -> Iterator[tuple[str, str, str]]:
-    """(pod, container, registry digest) of the wanted containers; "" where no `name@sha256:…` is shown."""
+def _digests(shown: Sequence[Group], wanted: Wanted) -> Iterator[tuple[str, str, str, str]]:
+    """(pod, container, wanted image it runs, registry digest) where a digest is asked for.
+
+    The digest is "" where the runtime shows no `name@sha256:…`.
+    """
     for pod in (p for g in shown for p in g.new):
-        mine = {
-            text(c, "name")
-            for c in containers(get(pod, "spec"))
-            if same_repository(split_image(text(c, "image"))[0], name)
-        }
+        mine = {text(c, "name"): _run_by(text(c, "image"), wanted.images)[1] for c in containers(get(pod, "spec"))}
         for key in ("initContainerStatuses", "containerStatuses"):
             for status in items(pod, "status", key):
-                if text(status, "name") in mine:
-                    _, at, digest = text(status, "imageID").rpartition("@")
-                    known = bool(at) and _DIGEST.fullmatch(digest) is not None
-                    yield name_of(pod), text(status, "name"), digest if known else ""
+                _, at, digest = text(status, "imageID").rpartition("@")
+                known = bool(at) and _DIGEST.fullmatch(digest) is not None
+                for image in sorted(mine.get(text(status, "name"), ())):
+                    if wanted.images[image]:
+                        yield name_of(pod), text(status, "name"), image, digest if known else ""
 
 
 def _words(e: Evidence) -> str:

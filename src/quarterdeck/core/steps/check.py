@@ -63,8 +63,7 @@ async def wanted_pods(run: Run, step: Step, applied: bool) -> health.Wanted:
         )
     return health.Wanted(
         releases=frozenset(stage_releases(found, step.stage)),
-        image=f"{run.service.image}:{tag}" if tag else "",
-        digests=frozenset({digest} if digest else ()),
+        images={f"{run.service.image}:{tag}": frozenset({digest} if digest else ())} if tag else {},
         grace=limits.grace,
         soak=limits.soak,
         applied=applied,
