@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quarterdeck.core.health import Memory, State, Verdict, Wanted, hashes, judge
-from quarterdeck.core.pods import serving
+from quarterdeck.core.pods import pods, serving
 from quarterdeck.core.workloads import get, groups, pods_of
 
 NOW = datetime(2026, 8, 17, 14, 0, tzinfo=UTC)
@@ -556,18 +556,18 @@ def test_daemon_sets_are_judged_by_template_generation() -> None:
 def test_what_serves_now_is_counted_by_tag() -> None:
     """Ready pods and all pods of the service's image, by tag; those that leave are not counted."""
     objects = [*world(pod("a"), *old_pods(3)), pod("x", ready=False, tag="bad"), pod("y", owner="alien", tag="alien")]
-    assert serving(objects, NAME) == {"old": (3, 3), "new": (1, 1), "alien": (1, 1), "bad": (0, 1)}
-    assert serving(objects, "envoy") == {"1": (5, 6)}
-    assert serving([], NAME) == {}
+    assert serving(objects, [NAME]) == {"old": (3, 3), "new": (1, 1), "alien": (1, 1), "bad": (0, 1)}
+    assert serving(objects, ["envoy"]) == {"1": (5, 6)}
+    assert serving([], [NAME]) == {}
     leaving = pod("z")
     leaving["metadata"]["deletionTimestamp"] = "2026-08-17T14:00:00Z"
-    assert serving([leaving], NAME) == {}
+    assert serving([leaving], [NAME]) == {}
     pinned = pod("p")
     pinned["spec"] = {
         "containers": [{"image": f"localhost:5000/{NAME}:new@{DIGEST}"}, {"image": "localhost:5000/envoy"}]
     }
-    assert serving([pinned], NAME) == {"new": (1, 1)}
-    assert serving([pinned], "envoy") == {"": (1, 1)}
+    assert serving([pinned], [NAME]) == {"new": (1, 1)}
+    assert serving([pinned], ["envoy"]) == {"": (1, 1)}
 
 
 def test_pods_of_a_workload() -> None:
@@ -609,5 +609,6 @@ def test_any_objects_are_judged(shapes: list[tuple[str, Any]]) -> None:
     verdict = looks(objects, 0, 100, wanted=images(f"{NAME}:new", "any:", digests=(DIGEST,)))
     assert verdict.state is not State.OK or verdict.wanted == 0
     assert len(groups(objects)) <= len(objects)
-    serving(objects, NAME)
+    serving(objects, [NAME])
+    pods(objects, [NAME])
     hashes(objects)

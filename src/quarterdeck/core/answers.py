@@ -98,7 +98,7 @@ class Answers:
         for environment in rollout.environments:
             try:
                 objects = await self.world.host.objects(rollout.service, environment)
-                found = pods_of(objects, self.world.catalogue.services[rollout.service].image)
+                found = pods_of(objects, self.world.catalogue.services[rollout.service].images)
             except QuarterdeckError as error:
                 lines.append(f"#{rollout.number} {environment}: cannot be seen: {error}")
                 continue

@@ -68,7 +68,7 @@ async def gather(world: World, number: int) -> Dossier | None:
         try:
             async with asyncio.timeout(PATIENCE):
                 objects = await world.host.objects(rollout.service, environment)
-                return pods_of(objects, world.catalogue.services[rollout.service].image)
+                return pods_of(objects, world.catalogue.services[rollout.service].images)
         except (QuarterdeckError, TimeoutError) as error:
             blind[environment] = str(error) or f"no answer within {PATIENCE:.0f} s"
             return ()

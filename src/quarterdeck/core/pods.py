@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from .workloads import Object, get, is_ready, items, name_of, number, same_repository, split_image, text
@@ -13,7 +13,7 @@ class Pod:
     """One pod as people look at it.
 
     Attributes:
-        tag: of its container that runs the service's image, else of its first one.
+        tag: of its first container that runs one of the images asked for, else of its first one; as git has it.
         words: "ready", "CrashLoopBackOff (exit 1), 5 restarts", "leaving" …
     """
 
@@ -24,34 +24,53 @@ class Pod:
     leaving: bool = False
 
 
-def pods(objects: Sequence[Object], image: str = "") -> tuple[Pod, ...]:
-    """All pods, by name."""
-    return tuple(sorted((_pod(o, image) for o in objects if text(o, "kind") == "Pod"), key=lambda p: p.name))
+def pods(objects: Sequence[Object], images: Collection[str] = (), suffixes: Collection[str] = ()) -> tuple[Pod, ...]:
+    """All pods, by name; *images* and *suffixes* as in `serving`."""
+    found = (_pod(o, images, suffixes) for o in objects if text(o, "kind") == "Pod")
+    return tuple(sorted(found, key=lambda p: p.name))
 
 
-def serving(objects: Sequence[Object], image: str) -> Mapping[str, tuple[int, int]]:
-    """Tag -> (ready pods, all pods) among those that run the repository *image* and are not leaving."""
+def serving(
+    objects: Sequence[Object], images: Collection[str], suffixes: Collection[str] = ()
+) -> Mapping[str, tuple[int, int]]:
+    """Tag -> (ready pods, all pods) among those that are not leaving; a pod counts once for each tag it runs.
+
+    Args:
+        objects: items as `kubectl get -o json` gives them.
+        images: repositories that count, without host and tag; of none nothing counts.
+        suffixes: ends that a tag in the registry has beyond the one in git; the longest that fits is cut off.
+    """
     counts: dict[str, tuple[int, int]] = {}
     for o in objects:
         if text(o, "kind") != "Pod" or get(o, "metadata", "deletionTimestamp") is not None:
             continue
-        for tag in {t for name, t in map(split_image, _images(o)) if same_repository(name, image)}:
+        for tag in {_in_git(t, suffixes) for _, t in _running(o, images)}:
             ready, of_all = counts.get(tag, (0, 0))
             counts[tag] = (ready + is_ready(o), of_all + 1)
     return counts
 
 
-def _images(pod: Object) -> list[str]:
-    return [text(c, "image") for c in items(pod, "spec", "containers")]
+def _containers(pod: Object) -> list[tuple[str, str]]:
+    return [split_image(text(c, "image")) for c in items(pod, "spec", "containers")]
 
 
-def _pod(o: Object, image: str) -> Pod:
-    refs = [split_image(ref) for ref in _images(o)]
-    mine = [tag for name, tag in refs if image and same_repository(name, image)]
-    tag = (mine or [tag for _, tag in refs] or [""])[0]
+def _running(pod: Object, images: Collection[str]) -> list[tuple[str, str]]:
+    """(repository, tag) of the containers that run one of these repositories."""
+    return [(name, tag) for name, tag in _containers(pod) if any(same_repository(name, image) for image in images)]
+
+
+def _in_git(tag: str, suffixes: Collection[str]) -> str:
+    """The tag as git has it; one that is nothing but a suffix stays."""
+    return tag.removesuffix(max((s for s in suffixes if tag.endswith(s) and tag != s), key=len, default=""))
+
+
+def _pod(o: Object, images: Collection[str], suffixes: Collection[str]) -> Pod:
+    _, tag = (_running(o, images) or _containers(o) or [("", "")])[0]
     leaving = get(o, "metadata", "deletionTimestamp") is not None
     ready = is_ready(o) and not leaving
-    return Pod(name_of(o), tag, ready, "leaving" if leaving else "ready" if ready else _trouble(o), leaving)
+    return Pod(
+        name_of(o), _in_git(tag, suffixes), ready, "leaving" if leaving else "ready" if ready else _trouble(o), leaving
+    )
 
 
 def _trouble(o: Object) -> str:

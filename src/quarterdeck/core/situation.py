@@ -79,7 +79,7 @@ async def survey(
         return at_tip.commit, {environment: f.tag for environment, f in found.items()}
 
     async def pods(environment: str) -> Mapping[str, tuple[int, int]]:
-        return serving_pods(await world.host.objects(service.name, environment), service.image)
+        return serving_pods(await world.host.objects(service.name, environment), service.images)
 
     async def guarded(name: str, act: Any) -> Any:
         try:
