@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,9 +16,11 @@ from .core.model import (
     Environment,
     EnvironmentKind,
     MergeMode,
+    Part,
     Person,
     Service,
 )
+from .core.rollout import ALL
 from .mistakes import SettingsError, in_words, suggestion
 
 Text = Annotated[str, Field(min_length=1)]
@@ -54,10 +57,10 @@ class _Person(BaseModel):
 
 
 class _PartOfService(_Part):
-    project: Text
-    """Gerrit project of that part's code."""
+    project: str = ""
+    """Gerrit project of that part's code; empty if built elsewhere."""
     branch: Text = "master"
-    images: dict[Name, Text]
+    images: Annotated[dict[Name, Text], Field(min_length=1)]
     """Release name and image of that part."""
 
 
@@ -171,6 +174,9 @@ def _service(name: str, service: _Service) -> Service:
         rooms=tuple(room.lower() for room in service.rooms),
         deployers=frozenset(service.deployers),
         canaries=frozenset(service.canaries),
+        image_suffix=service.image_suffix,
+        parts={part: Part(p.project, p.branch, dict(p.images)) for part, p in service.parts.items()},
+        group=service.group,
     )
 
 
@@ -208,6 +214,15 @@ def _service_mistakes(file: CatalogueFile, networks: Collection[str]) -> list[st
             mistakes.append(f"{where}: has parts, so project and image belong to them")
         if not service.parts and not service.image:
             mistakes.append(f"{where}.image: is missing: repository in the registry, without host and tag")
+        mistakes += _part_mistakes(where, service)
+        if service.group and not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", service.group):
+            mistakes.append(
+                f"{where}.group: {service.group[:40]} cannot be said in chat: small letters, digits, dots, dashes"
+            )
+        if service.image_suffix and not re.fullmatch(r"[A-Za-z0-9._-]+", service.image_suffix):
+            mistakes.append(
+                f"{where}.image_suffix: {service.image_suffix[:40]} is no end of a tag: letters, digits, ._-"
+            )
         for room in service.rooms:
             network, slash, channel = room.partition("/")
             if network not in networks or not slash or not channel:
@@ -217,6 +232,24 @@ def _service_mistakes(file: CatalogueFile, networks: Collection[str]) -> list[st
             for group in service.deployers
             if group not in groups
         ]
+    return mistakes
+
+
+def _part_mistakes(where: str, service: _Service) -> list[str]:
+    """Parts are told apart by their names, whatever the letters' case, and by their images."""
+    mistakes = []
+    names: dict[str, str] = {}
+    images: dict[str, str] = {}
+    for name, part in service.parts.items():
+        first = names.setdefault(name.lower(), name)
+        if name.lower() == ALL:
+            mistakes.append(f"{where}.parts.{name}: the name means all parts in chat, a part needs another")
+        if first != name:
+            mistakes.append(f"{where}.parts.{name}: {first} is the same in chat, where letters' case does not matter")
+        for image in dict.fromkeys(part.images.values()):
+            first = images.setdefault(image, name)
+            if first != name:
+                mistakes.append(f"{where}.parts.{name}.images: {image} is an image of the part {first} already")
     return mistakes
 
 

@@ -134,10 +134,10 @@ async def test_the_tip_follows_the_branch(bench: Bench) -> None:
 
 async def test_commits_are_read_in_any_order(bench: Bench) -> None:
     """What is remembered of one commit is not told of another."""
-    commits = [await bench.commit({f"{S}/citoid/values-{number}.yaml": b"%d" % number}) for number in range(4)]
+    commits = [await bench.commit({f"{S}/numbered/values-{number}.yaml": b"%d" % number}) for number in range(4)]
     await bench.charts.tip()
     for number in (0, 3, 0, 1, 3, 2, 0):
-        tree = await bench.charts.tree(commits[number], "citoid")
+        tree = await bench.charts.tree(commits[number], "numbered")
         assert sum("values-" in path for path in tree.files) == number + 1
         assert tree.commit == commits[number]
 

@@ -111,7 +111,7 @@ async def test_rows_of_version_1_stay(tmp_path: Path) -> None:
     assert (rollout.number, rollout.services, rollout.part, rollout.group) == (1, ("citoid",), "", "")
     assert await store.find(service="cito") == ()
     assert [(d.environment, d.part) for d in await store.debts()] == [("codfw", ""), ("eqiad", "")]
-    await store.set_debts([Debt("citoid", "eqiad", "t3", 1, "alice", AT, "web")], [("citoid", "codfw", "web")])
+    await store.set_debts([Debt("citoid", "eqiad", "t3", 1, "alice", AT, "web")], [("citoid", "codfw", "")])
     await store.save(rollout, advance(rollout, Move.FINISH, AT))
     assert await store.holders("citoid") == ()
     store.close()

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -184,9 +184,19 @@ class Live:
 
     def push(self, service: str, fault: str = "") -> str:
         """Have a fresh image in the registry; gives its tag."""
-        stamp = datetime.fromtimestamp(next(_STAMPS), UTC).strftime("%Y-%m-%d-%H%M%S")
-        tag = f"{stamp}-{fault}-production" if fault else f"{stamp}-production"
+        tag = f"{stamp()}-{fault}-production" if fault else f"{stamp()}-production"
+        self.push_tag(service, tag)
+        return tag
+
+    def push_tag(self, service: str, tag: str) -> None:
+        """Have an image of that tag in the registry."""
         push_image(self.found["registry"]["http"], f"wikimedia/mediawiki-services-{service}", tag, {})
+
+    def push_boxes(self, flavours: Sequence[str] = ("score", "constraints")) -> str:
+        """Have a fresh image of the shellboxes in the registry, in these flavours; gives its tag in git."""
+        tag = stamp()
+        for flavour in flavours:
+            self.push_tag("shellbox", f"{tag}-{flavour}")
         return tag
 
     def install(self, service: str, environment: str) -> None:
@@ -308,6 +318,11 @@ class Live:
         for pid in sessions:
             os.kill(pid, signal.SIGKILL)
         return len(sessions)
+
+
+def stamp() -> str:
+    """A timestamp that no image has."""
+    return datetime.fromtimestamp(next(_STAMPS), UTC).strftime("%Y-%m-%d-%H%M%S")
 
 
 GERRIT, REGISTRY, SSHD, APISERVER = "java-runtime/bin/java", "docker-registry serve", "sshd", "kube-apiserver "

@@ -221,9 +221,11 @@ class Cluster(FakeHost):
         self.run(environment, self._tag, self._tag not in self.broken, wanted)
 
 
-def pods(tag: str, count: int, digest: str = "", ready: bool = True, release: str = "main") -> list[Mapping[str, Any]]:
+def pods(
+    tag: str, count: int, digest: str = "", ready: bool = True, release: str = "main", repository: str = IMAGE
+) -> list[Mapping[str, Any]]:
     """A Deployment of a release with its newest ReplicaSet and pods, as kubectl shows them."""
-    image = f"registry.example/{IMAGE}:{tag}"
+    image = f"registry.example/{repository}:{tag}"
     spec = {"containers": [{"name": "main", "image": image}]}
     labels, hashed = {"pod-template-hash": tag}, f"citoid-{tag}" + ("" if release == "main" else f"-{release}")
     annotations = {"deployment.kubernetes.io/revision": "2", "meta.helm.sh/release-name": release}
@@ -233,7 +235,7 @@ def pods(tag: str, count: int, digest: str = "", ready: bool = True, release: st
         "ready": ready,
         "restartCount": 0,
         "state": state,
-        "imageID": f"registry.example/{IMAGE}@{digest}" if digest else "",
+        "imageID": f"registry.example/{repository}@{digest}" if digest else "",
         **({} if ready else {"lastState": {"terminated": {"exitCode": 1}}}),
     }
     return [
@@ -269,7 +271,7 @@ def pods(tag: str, count: int, digest: str = "", ready: bool = True, release: st
     ]  # fmt: skip
 
 
-def deployment(old: str, new: str, replicas: int, release: str = "main") -> str:
+def deployment(old: str, new: str, replicas: int, release: str = "main", repository: str = IMAGE) -> str:
     """The part of a diff in which the Deployment's image changes."""
     lines = [f"citoid, citoid-{release}, Deployment (apps) has changed:"]
     lines += ["  apiVersion: apps/v1", "  kind: Deployment", "  metadata:", f"    name: citoid-{release}", "  spec:"]
@@ -281,8 +283,8 @@ def deployment(old: str, new: str, replicas: int, release: str = "main") -> str:
         "          - name: main",
     ]
     lines += [
-        f"-           image: registry.example/{IMAGE}:{old}",
-        f"+           image: registry.example/{IMAGE}:{new}",
+        f"-           image: registry.example/{repository}:{old}",
+        f"+           image: registry.example/{repository}:{new}",
     ]
     return "\n".join(lines) + "\n"
 

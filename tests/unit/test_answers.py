@@ -14,7 +14,7 @@ async def test_a_service_in_one_line(deck: Deck) -> None:
     deck.announce("2026-08-18-081200-production", 502)
     await deck.deploy(f"citoid staging {NEW}")
     assert await deck.say("status citoid") == (
-        "citoid: codfw pending since 14:00 (#1 alice) | eqiad pending since 14:00 (#1 alice) | git 2026-08-17-094555 | "
+        "citoid: codfw, eqiad pending since 14:00 (#1 alice) | git 2026-08-17-094555 | "
         "staging 2026-08-17-094555 1/1 | codfw, eqiad 2026-08-06-230932 2/2, behind git | newest 2026-08-18-081200 | "
         "http://deck.example/"
     )
@@ -139,7 +139,7 @@ async def test_help(deck: Deck) -> None:
     private = (await deck.say("help", room="")).splitlines()
     assert len(private) > 10
     assert private[-1].startswith("alice: account alice")
-    assert (await deck.say("help !deploy")).startswith("!deploy SERVICE ENV")
+    assert (await deck.say("help !deploy")).startswith("!deploy SERVICE[/PART]|@GROUP ENV [TAG]")
     assert (await deck.say("help cancel")).startswith("!stop ID")
     assert "Did you mean !help deploy?" in await deck.say("help deplox")
     assert "I know deploy, apply" in await deck.say("help me")

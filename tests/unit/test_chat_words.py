@@ -15,6 +15,7 @@ from quarterdeck.core.policy import Ask
 from quarterdeck.core.ports import Build, Debt
 from quarterdeck.core.rollout import Kind, State, Step, StepName, StepState
 from quarterdeck.core.situation import Situation
+from quarterdeck.core.subject import whole
 from quarterdeck.core.values import EditPlan
 from quarterdeck.views import words
 from quarterdeck.views.chat import ChatVoice
@@ -122,13 +123,13 @@ def events() -> Iterator[tuple[str, tuple[Line, ...]]]:
     yield "bad", say("bad", applying, gives_up=LATER + timedelta(seconds=240), **bad)
     yield "bad, no deadline known", say("bad", applying, gives_up=None, **bad)
     yield "still", say("still", applying, words_="codfw 3/8 new pods")
-    service = [catalogue().services["citoid"]]
-    ready = {"build": BUILD, "services": service}
+    members = [whole(catalogue().services["citoid"])]
+    ready = {"build": BUILD, "members": members}
     yield "build ready", say("build_ready", None, **ready)
     since = {"staging": 3, "codfw": 9, "eqiad": 8}
     yield "build ready, counted", say("build_ready", None, **ready, since=since, mends=replace(BUILD, change=1089000))
-    yield "build failed", say("build_failed", None, build=BUILD, services=service)
-    yield "build silent", say("build_silent", None, build=BUILD, services=service)
+    yield "build failed", say("build_failed", None, build=BUILD, members=members)
+    yield "build silent", say("build_silent", None, build=BUILD, members=members)
     codfw = failed.steps[2]
     yield "SAL start", say("sal_start", failed, step=codfw)
     yield "SAL done", say("sal_done", failed, step=codfw, pods=[8, 8])
@@ -164,7 +165,6 @@ def test_small_words() -> None:
     assert [words.duration(s) for s in (9, 64, 3700, 90000)] == ["9s", "1m04s", "1h01m", "1d01h"]
     assert words.sal_duration(74) == "01m 14s"
     assert (words.count(1, "pod"), words.count(2, "pod")) == ("1 pod", "2 pods")
-    assert [words.listed(x) for x in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
     assert words.quiet("mvolz") == "m\u200dvolz"
     assert words.ascii_only("a → b… {c|d} é\n·") == "a -> b... (c/d) ? -"
     assert words.fit("a  b\nc", "end") == "a b c end"

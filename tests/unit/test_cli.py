@@ -46,7 +46,7 @@ def test_good_settings_are_fine(folder: Path) -> None:
     """Nothing wrong: one line and exit status 0."""
     status, out = run("check-config", folder / "config.py")
     assert (status, out.count("\n")) == (0, 1)
-    assert "fine. 4 services, 3 environments, 2 people, networks: irc" in out
+    assert "fine. 5 services, 3 environments, 2 people, networks: irc" in out
 
 
 def test_all_mistakes_of_both_files_are_printed(folder: Path) -> None:

@@ -70,6 +70,18 @@ async def test_going_back_twice_does_not_go_forward(deck: Deck) -> None:
     assert said.endswith("Nothing done")
 
 
+async def test_production_goes_back_after_its_first_half_failed(deck: Deck) -> None:
+    """The data centre that was never begun runs what it ran: nobody is asked for the tag, one change mends git."""
+    number = await asked(deck)
+    deck.cluster.status = 1
+    assert (await deck.confirm(number)).state is State.FAILED
+    deck.cluster.status = 0
+    back = await deck.order("rollback citoid production", "bob")
+    assert (back.tag, back.state) == (OLD, State.SUCCEEDED)
+    assert {deck.cluster.runs[e] for e in ("codfw", "eqiad")} == {OLD}
+    assert deck.git == OLD
+
+
 async def test_nothing_to_go_back_to(deck: Deck) -> None:
     """No record: the tag is to be said."""
     said = await deck.say("rollback citoid staging")
@@ -107,6 +119,15 @@ async def test_sre_may_go_back_and_no_more(deck: Deck) -> None:
     await deck.deploy()
     assert "is for deployers" in await deck.say("deploy citoid staging", "sre1")
     assert (await deck.order("rollback citoid staging", "sre1")).state is State.SUCCEEDED
+
+
+async def test_an_sre_answers_his_own_rollback(deck: Deck) -> None:
+    """Production asks, and who may begin a rollback may confirm it, and nothing else."""
+    number = await asked(deck)
+    assert "is for deployers" in await deck.say(f"confirm {deck.rollout(number).code}", "sre1")
+    await deck.confirm(number)
+    back = await deck.order("rollback citoid", "sre1")
+    assert (await deck.confirm(back.number, "sre1")).state is State.SUCCEEDED
 
 
 async def test_the_audit_says_who(deck: Deck) -> None:

@@ -18,19 +18,27 @@ PLACES = ("staging", "codfw", "eqiad")
 
 def parse(text: str, verb: str = "deploy") -> grammar.Request:
     """A target as somebody types it."""
-    return grammar.parse_target(verb, text, SERVICES, PLACES)
+    return grammar.parse_target(verb, text, SERVICES, PLACES, ("shellbox", *SERVICES))
+
+
+def request(service: str, *more: str, options: tuple[str, ...] = ()) -> grammar.Request:
+    """What was asked for of a service."""
+    environment, tag, reason = (*more, "", "", "")[:3]
+    return grammar.Request(grammar.Target(service), environment, tag, reason, frozenset(options))
 
 
 @pytest.mark.parametrize(
     ("text", "want"),
     [
-        ("citoid staging", grammar.Request("citoid", "staging")),
-        ("staging citoid", grammar.Request("citoid", "staging")),
-        ("Citoid to STAGING", grammar.Request("citoid", "staging")),
-        ("citoid on prod v1.0.2", grammar.Request("citoid", "production", "v1.0.2")),
-        (f"{NEW} citoid codfw", grammar.Request("citoid", "codfw", NEW)),
-        ("citoid staging -- it -- leaks", grammar.Request("citoid", "staging", "", "it -- leaks")),
-        ("citoid", grammar.Request("citoid")),
+        ("citoid staging", request("citoid", "staging")),
+        ("staging citoid", request("citoid", "staging")),
+        ("Citoid to STAGING", request("citoid", "staging")),
+        ("citoid on prod v1.0.2", request("citoid", "production", "v1.0.2")),
+        (f"{NEW} citoid codfw", request("citoid", "codfw", NEW)),
+        ("citoid staging -- it -- leaks", request("citoid", "staging", "", "it -- leaks")),
+        ("citoid", request("citoid")),
+        ("citoid --Pin staging", request("citoid", "staging", options=("--pin",))),
+        ("--alone citoid v1 staging", request("citoid", "staging", "v1", options=("--alone",))),
     ],
 )
 def test_words_in_any_order(text: str, want: grammar.Request) -> None:
@@ -65,13 +73,52 @@ def test_what_is_not_understood_is_answered_with_the_exact_command(text: str, sa
     assert str(caught.value).endswith("Nothing done")
 
 
-@pytest.mark.parametrize(
-    "word", ["--pin", "--alone", "--over", "--emergency=T1", "@shellbox", "#batch", "citoid/x", "a,b", "canary", "beta"]
-)
+@pytest.mark.parametrize("word", ["--over", "--emergency=T1", "--unpin", "#batch", "a,b", "canary", "beta"])
 def test_what_is_planned_says_not_yet(word: str) -> None:
     """Words of later are known, and do nothing."""
     with pytest.raises(NotYetError, match=r"not yet\. Nothing done$"):
         parse(f"citoid staging {word}")
+
+
+@pytest.mark.parametrize(
+    ("word", "want"),
+    [
+        ("citoid/Main", grammar.Target("citoid", "main")),
+        ("citoid/all", grammar.Target("citoid", "all")),
+        ("@Shellbox", grammar.Target(group="shellbox")),
+    ],
+)
+def test_parts_and_groups_are_targets(word: str, want: grammar.Target) -> None:
+    """SERVICE/PART and @GROUP, before or after the environment, and as they are said again."""
+    assert parse(f"{word} staging").target == parse(f"staging {word}").target == want
+    assert want.title == word.lower()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("@shelbox staging", "no group @shelbox. Did you mean @shellbox?"),
+        ("@x staging", "no group @x. I know @shellbox"),
+        ("citiod/x staging", "no service citiod. Did you mean citoid/x?"),
+        ("nothing/x staging", "no service nothing. I know citoid, zotero"),
+        ("citoid/ staging", "citoid/"),
+        ("citoid/x/y staging", "citoid/x/y"),
+    ],
+)
+def test_targets_that_are_none_are_named(text: str, says: str) -> None:
+    """With the nearest one, where there is one."""
+    with pytest.raises(RequestError, match=r"Nothing done$") as caught:
+        parse(text)
+    assert says in str(caught.value)
+
+
+def test_an_option_belongs_to_some_verbs() -> None:
+    """The others say which."""
+    assert parse("citoid staging --alone", "rollback").options == {"--alone"}
+    with pytest.raises(RequestError, match=r"--pin is for !deploy and !preview, !rollback does not know it"):
+        parse("citoid staging --pin", "rollback")
+    with pytest.raises(RequestError, match="--alone is for"):
+        parse("citoid staging --alone", "apply")
 
 
 def test_numbers_and_codes() -> None:
@@ -89,7 +136,8 @@ def test_numbers_and_codes() -> None:
 
 def test_names() -> None:
     """Service names, the first unknown one named."""
-    assert grammar.parse_names("versions", "Citoid zotero", SERVICES) == ("citoid", "zotero")
+    named = grammar.parse_names("versions", "Citoid zotero/one @shellbox", SERVICES, ("shellbox",))
+    assert [target.title for target in named] == ["citoid", "zotero/one", "@shellbox"]
     with pytest.raises(NotFoundError, match="Did you mean: !versions zotero"):
         grammar.parse_names("versions", "zotreo", SERVICES)
 
@@ -107,7 +155,10 @@ def test_any_text_is_a_request_or_a_refusal(text: str) -> None:
 
 
 WORDS = st.sampled_from(
-    [*SERVICES, *PLACES, "production", NEW, "--", "latest", "with", "1", "#1", "!", "to", "é", "-x"]
+    (
+        *(*SERVICES, *PLACES, "production", NEW, "--", "latest", "with", "1", "#1", "!", "to", "é", "-x"),
+        *("citoid/all", "citoid/x", "@citoid", "@x", "--pin", "--alone"),
+    )
 )
 LINES = st.one_of(st.text(max_size=450), st.lists(st.one_of(WORDS, st.text(max_size=12)), max_size=7).map(" ".join))
 VERBS = ["", "deploy", "apply", "rollback", "confirm", "stop", "retry", "preview", "status", "versions", "diff", "pods"]

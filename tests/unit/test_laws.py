@@ -80,7 +80,7 @@ async def test_law_4_who_else_is_touched_is_named_and_owed(deck: Deck) -> None:
     """The accepted line names them, `!status` shows them until they are applied."""
     await deck.deploy()
     assert "codfw and eqiad become pending" in deck.said()[0]
-    assert "codfw pending since" in await deck.say("status citoid")
+    assert "codfw, eqiad pending since" in await deck.say("status citoid")
     assert "pending: citoid codfw, citoid eqiad" in await deck.say("status")
     await deck.deploy("citoid codfw")
     await deck.confirm(2)

@@ -103,7 +103,7 @@ async def test_git_has_it_and_the_pods_do_not(deck: Deck) -> None:
 
 async def test_values_that_are_no_plain_scalar_are_refused_with_the_place(deck: Deck) -> None:
     """Where the candidates are, and how to go on by hand."""
-    deck.repository.push({VALUES: values(OLD) + b"app:\n  version: other\n"})
+    deck.repository.push({VALUES: values(OLD) + b"main_app:\n  version: other\n"})
     said = await refused(deck, "deploy citoid staging")
     assert "values.yaml" in said
 

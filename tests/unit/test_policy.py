@@ -111,7 +111,8 @@ def question(
     environments: tuple[Environment, ...], kind: Kind = Kind.DEPLOY, first: bool = False, **diffs: Any
 ) -> Ask | None:
     """What is asked for these diffs."""
-    return ask(kind=kind, environments=environments, found=diffs, first=first, digest="d")
+    places = {e.name: e for e in environments}
+    return ask(kind=kind, places=places, own="citoid", found=diffs, first=first, digest="d")
 
 
 def test_image_only_asks_in_production_once() -> None:
@@ -120,7 +121,7 @@ def test_image_only_asks_in_production_once() -> None:
     asked = question((CODFW, EQIAD), codfw=found(), eqiad=found())
     assert asked is not None
     assert asked.count == 0
-    assert asked.text == "codfw and eqiad each: 1 Deployment, image only"
+    assert asked.text == "1 Deployment, image only, in each"
     assert asked.confirm == f"!confirm {asked.code}"
     assert asked.code.startswith("prod-")
     one = question((CODFW,), codfw=found())

@@ -13,7 +13,7 @@ async def test_a_preview_writes_nothing(deck: Deck) -> None:
     said = await deck.say("preview citoid staging", "mallory", room="")
     assert said == (
         "preview citoid staging 2026-08-06-230932 → 2026-08-17-094555: 1 file, 1 line; staging: 1 Deployment, image only; "
-        "would not ask. codfw, eqiad would become pending. Nothing was changed"
+        "would not ask. codfw and eqiad would become pending. Nothing was changed"
     )
     assert not deck.review.changes
     assert not deck.store.tables.rollouts

@@ -183,9 +183,9 @@ def test_a_retry_of_an_apply_begins_with_sync() -> None:
 
 @pytest.mark.parametrize(("part", "owing"), [("", ""), ("orchestrator", "orchestrator"), ("all", "")])
 def test_who_owes_at_a_place(part: str, owing: str) -> None:
-    """Debts are by the place's own service and by part; all parts together are the whole service."""
+    """Debts are by service and by the own service's part; all parts together, and other services, are whole."""
     grouped = replace(rollout(), part=part, environments=("codfw", "shellbox-media/codfw"))
     assert [debtor(grouped, place) for place in grouped.environments] == [
         ("citoid", "codfw", owing),
-        ("shellbox-media", "codfw", owing),
+        ("shellbox-media", "codfw", ""),
     ]

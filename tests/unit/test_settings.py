@@ -233,6 +233,51 @@ def test_what_the_catalogue_says_must_fit_together() -> None:
     assert sum(m.startswith("environments") for m in found) == 2
 
 
+def parted(*parts: dict[str, Any], **more: Any) -> list[str]:
+    """What is told of a catalogue whose service thing has these parts."""
+    raw = good()
+    named = {name: part for each in parts for name, part in each.items()}
+    raw["services"]["thing"] = {"parts": named, **more}
+    return told(raw)
+
+
+def test_what_parts_must_be() -> None:
+    """Told apart in chat, where letters' case does not matter, and by their images; each with one at least."""
+    api, web = {"api": {"images": {"main": "x/api"}}}, {"web": {"images": {"main": "x/web"}}}
+    assert parted(api, image="x/thing") == ["services.thing: has parts, so project and image belong to them"]
+    assert parted(api, {"All": {"images": {"main": "x/all"}}}) == [
+        "services.thing.parts.All: the name means all parts in chat, a part needs another"
+    ]
+    assert parted(api, {"API": {"images": {"main": "x/other"}}}) == [
+        "services.thing.parts.API: api is the same in chat, where letters' case does not matter"
+    ]
+    assert parted(api, web, {"job": {"images": {"a": "x/api", "b": "x/api", "c": "x/web"}}}) == [
+        "services.thing.parts.job.images: x/api is an image of the part api already",
+        "services.thing.parts.job.images: x/web is an image of the part web already",
+    ]
+    (said,) = parted({"api": {"images": {}}})
+    assert said.startswith("services.thing.parts.api.images: ")
+    (said,) = parted({"api": {"project": "x"}})
+    assert said.startswith("services.thing.parts.api.images: is missing")
+
+
+@pytest.mark.parametrize("group", ["my group", "Shellbox", "@x", "-x", "a/b", "ü"])
+def test_a_group_must_be_sayable(group: str) -> None:
+    """Chat reads names in small letters."""
+    raw = good()
+    raw["services"]["citoid"]["group"] = group
+    assert told(raw) == [f"services.citoid.group: {group} cannot be said in chat: small letters, digits, dots, dashes"]
+
+
+@pytest.mark.parametrize("end", [" -score", "-score:1", "-ü"])
+def test_an_image_suffix_is_an_end_of_a_tag(end: str) -> None:
+    """No image could have such a tag."""
+    raw = good()
+    raw["services"]["citoid"]["image_suffix"] = end
+    (said,) = told(raw)
+    assert said.startswith(f"services.citoid.image_suffix: {end} is no end of a tag")
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from quarterdeck.core.errors import TemporaryError
 from quarterdeck.core.situation import Situation, look, survey
+from quarterdeck.core.subject import Subject, whole
 from tests.unit.world import NEW, OLD, Deck, pods, rolled
 
 
 async def test_a_look_reads_git_and_cluster(deck: Deck) -> None:
     """Side by side, by environment."""
-    found = await survey(deck.world, deck.catalogue.services["citoid"], ("staging", "codfw"))
+    found = await survey(deck.world, Subject((whole(deck.catalogue.services["citoid"]),)), ("staging", "codfw"))
     assert found.git == {"staging": OLD, "codfw": OLD}
     assert found.serving == {"staging": {OLD: (1, 1)}, "codfw": {OLD: (2, 2)}}
     assert (found.problems, found.debts) == ({}, ())
@@ -20,7 +21,7 @@ async def test_what_does_not_answer_is_named_and_hides_nothing_else(deck: Deck) 
     """A dead data centre, a dead Gerrit."""
     deck.cluster.faults.always("objects codfw", TemporaryError("timed out"))
     deck.charts.faults.always("tip", TemporaryError("away"))
-    found = await survey(deck.world, deck.catalogue.services["citoid"], ("staging", "codfw"))
+    found = await survey(deck.world, Subject((whole(deck.catalogue.services["citoid"]),)), ("staging", "codfw"))
     assert found.problems == {"git": "away", "codfw": "timed out"}
     assert found.serving == {"staging": {OLD: (1, 1)}}
     assert found.running("codfw") == ""

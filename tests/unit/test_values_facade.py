@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 
 from quarterdeck.core.errors import EditRefusedError
 from quarterdeck.core.ports import Tree
-from quarterdeck.core.values import Found, effective, environments, plan, timeout
+from quarterdeck.core.values import (
+    ALL,
+    Found,
+    Known,
+    ReleaseImage,
+    effective,
+    environments,
+    parts_of,
+    plan,
+    release_images,
+    timeout,
+)
 
 D = "helmfile.d/services/citoid"
 SHARED, STAGING = f"{D}/values.yaml", f"{D}/values-staging.yaml"
@@ -119,8 +130,7 @@ def test_an_edit_changes_those_bytes_only() -> None:
     """The tag is replaced where it stands; comments and all else stay; the effect names every environment."""
     edit = plan(tree(), "citoid", ("staging",), NEW)
     assert edit.files == {SHARED: PLAIN.replace(OLD.encode(), NEW.encode())}
-    ((start, end),) = edit.spans[SHARED]
-    assert PLAIN[start:end] == OLD.encode()
+    assert edit.lines == ((SHARED, 5, "main_app.version"),)
     assert edit.write_set == ((SHARED, "main_app.version"),)
     assert edit.effect == dict.fromkeys(("staging", "eqiad", "codfw"), (OLD, NEW))
     assert not edit.already
@@ -208,7 +218,10 @@ def test_a_tag_that_is_no_string_is_quoted(tag: str) -> None:
         (b"main_app:\n  version: '{{ .x }}'\n", "Go template"),
         (b"main_app:\n  version: {{ .x }}\n", "main_app.version is a Go template"),
         (b"main_app:\n  version: x\n---\nmain_app:\n  version: y\n", "in several documents"),
-        (b"main_app:\n  version: x\napp:\n  version: y\n", "several tags could be meant for staging: .*:2 .*:4"),
+        (
+            b"main_app:\n  version: x\napp:\n  version: y\n",
+            "several tags of citoid in release main could be meant .*:2, .*:4",
+        ),
         (b"a: \xff\n", "no UTF-8"),
         (b"a: \x00\n", "no plain YAML"),
         (b"a: *nope\n", "no plain YAML"),
@@ -231,20 +244,99 @@ def test_a_release_files_copy_wins_and_is_edited() -> None:
     assert plan(tree(values__canary=b"a: 1\n", other=b"app: {version: 1}\n"), D, ("staging",), NEW).files
 
 
-def test_symlinked_and_shared_files_are_refused_with_their_sharers() -> None:
-    """A file that feeds other services is not edited for one of them."""
-    real = "helmfile.d/services/zotero/values.yaml"
+def test_an_edit_of_a_shared_file_names_the_other_services_environments() -> None:
+    """A file that feeds other services is edited at its real path, and what moves with them is in the effect."""
+    other = "helmfile.d/services/zotero"
     linked = Tree(
         "c",
-        {f"{D}/helmfile.yaml": HELMFILE, real: PLAIN},
-        {SHARED: real},
-        {real: ("citoid", "zotero")},
+        {f"{D}/helmfile.yaml": HELMFILE, f"{other}/values.yaml": PLAIN, f"{other}/helmfile.yaml": HELMFILE},
+        {SHARED: f"{other}/values.yaml"},
+        {f"{other}/values.yaml": ("citoid", "zotero")},
     )
-    text = refusal(linked)
-    assert "zotero/values.yaml:5 main_app.version is shared with zotero" in text
-    assert "is shared by a symlink" in refusal(Tree("c", linked.files, linked.links))
+    edit = plan(linked, D, ("staging",), NEW)
+    assert list(edit.files) == [f"{other}/values.yaml"]
+    assert edit.others == ("zotero",)
+    assert {place: edit.effect[place] for place in ("staging", "codfw", "zotero/staging")} == dict.fromkeys(
+        ("staging", "codfw", "zotero/staging"), (OLD, NEW)
+    )
+
+
+def test_a_file_shared_with_a_service_that_cannot_be_read_is_refused() -> None:
+    """What would become of the other service cannot be told, so nothing is edited."""
+    real = "helmfile.d/services/zotero/values.yaml"
+    unread = Tree("c", {f"{D}/helmfile.yaml": HELMFILE, real: PLAIN}, {SHARED: real}, {real: ("citoid", "zotero")})
+    assert "zotero/values.yaml:5 main_app.version is shared with zotero, whose helmfile I cannot" in refusal(unread)
     assert "is shared with zotero" in refusal(tree(sharers={SHARED: ("citoid", "zotero")}))
     assert plan(tree(sharers={SHARED: ("citoid",)}), D, ("staging",), NEW).files
+
+
+PARTED = tree(
+    b"main_app:\n  port: 1\n",
+    values__main=f"main_app:\n  image: wikimedia/one\n  version: {OLD}\n".encode(),
+    values__canary=f"main_app:\n  image: wikimedia/two\n  version: {OLD}\n".encode(),
+)
+PARTED_KNOWN = Known("", {"first": ("wikimedia/one",), "second": ("registry/wikimedia/two",)})
+
+
+def parted() -> Tree:
+    """A service whose two releases run an image each."""
+    helmfile = HELMFILE.replace(b"shared\n", b'shared\n      - "values-{{`{{ .Release.Name }}`}}.yaml"\n')
+    helmfile = helmfile.replace(b"'canary' # early\n", b"canary\n    <<: *default\n")
+    return Tree("c", {**PARTED.files, f"{D}/helmfile.yaml": helmfile})
+
+
+def test_parts_are_named_by_the_catalogue_or_else_by_their_images() -> None:
+    """Each part says its images, where its tags stand, and in how many files."""
+    named = {found.name: found for found in parts_of(parted(), D, PARTED_KNOWN)}
+    assert list(named) == ["first", "second"]
+    assert named["second"].images == ("registry/wikimedia/two",)
+    assert named["second"].tags == {"eqiad": (OLD,), "codfw": (OLD,)}
+    assert named["first"].files == 1
+    assert [found.name for found in parts_of(parted(), D)] == ["one", "two"]
+
+
+def test_one_part_is_edited_alone_and_all_together() -> None:
+    """A part's own file moves; without a part nothing does, as it is not clear which; `all` moves every one."""
+    edit = plan(parted(), D, ("eqiad",), NEW, PARTED_KNOWN, "second")
+    assert list(edit.files) == [f"{D}/values-canary.yaml"]
+    assert edit.effect == {"eqiad": (OLD, NEW), "codfw": (OLD, NEW)}
+    with pytest.raises(EditRefusedError, match=r"several images: first, second.*!apply citoid eqiad"):
+        plan(parted(), D, ("eqiad",), NEW, PARTED_KNOWN)
+    with pytest.raises(EditRefusedError, match=r"third is no part.*!apply citoid/third eqiad"):
+        plan(parted(), D, ("eqiad",), NEW, PARTED_KNOWN, "third")
+    every = plan(parted(), D, ("eqiad",), NEW, PARTED_KNOWN, ALL)
+    assert sorted(every.files) == [f"{D}/values-canary.yaml", f"{D}/values-main.yaml"]
+    assert plan(parted(), D, ("eqiad",), OLD, PARTED_KNOWN, ALL).already
+
+
+def test_the_catalogues_image_decides_which_part_is_the_services_own() -> None:
+    """Of several images the one that its code repository builds is meant."""
+    edit = plan(parted(), D, ("eqiad",), NEW, Known("wikimedia/two"))
+    assert list(edit.files) == [f"{D}/values-canary.yaml"]
+    assert effective(parted(), D, ("eqiad",), Known("wikimedia/two"))["eqiad"].file == f"{D}/values-canary.yaml"
+
+
+def test_release_images_are_those_the_registry_has() -> None:
+    """Each release with its image by the catalogue's name, and the tag with the flavour that the chart puts to it."""
+    assert release_images(parted(), D, "eqiad", PARTED_KNOWN, "second") == {
+        "canary": (ReleaseImage("registry/wikimedia/two", OLD),)
+    }
+    assert set(release_images(parted(), D, "eqiad", PARTED_KNOWN)) == {"main", "canary"}
+    assert release_images(parted(), D, "eqiad", Known("wikimedia/one")) == {
+        "main": (ReleaseImage("wikimedia/one", OLD),)
+    }
+    boxed = tree(b'shellbox:\n  version: "1.0"\n', staging=b"shellbox:\n  flavour: score83\n")
+    (image,) = release_images(boxed, D, "staging", Known("wikimedia/shellbox"))["main"]
+    assert image.reference == "wikimedia/shellbox:1.0-score83"
+    (image,) = release_images(boxed, D, "eqiad", Known("wikimedia/shellbox", end="-score"))["main"]
+    assert image.reference == "wikimedia/shellbox:1.0-score"
+
+
+def test_a_pin_gives_an_environment_its_own_copy() -> None:
+    """Nothing else moves, and where no file is one is made."""
+    edit = plan(tree(), D, ("staging",), NEW, pin=True)
+    assert edit.files == {STAGING: f"main_app:\n  version: {NEW}\n".encode()}
+    assert edit.effect == {"staging": (OLD, NEW)}
 
 
 def test_wrong_requests_are_refused() -> None:

@@ -33,6 +33,7 @@ from quarterdeck.core.values import effective
 from quarterdeck.core.world import Limits, World
 from quarterdeck.testing.charts import FakeCharts
 from quarterdeck.testing.files import MemoryFiles
+from quarterdeck.testing.host import FakeHost
 from quarterdeck.testing.registry import FakeRegistry
 from quarterdeck.testing.repository import FakeRepository
 from quarterdeck.testing.review import FakeReview
@@ -186,19 +187,23 @@ _VOICE = ChatVoice(TEMPLATES, catalogue(), PAGE, "deploy1003", lambda: _CLOCK[0]
 class Deck:
     """The fakes, the core on them, and handy ways to talk to it."""
 
+    voice = _VOICE
+
     def __init__(self, merge: MergeMode = MergeMode.GATE, limits: Limits = LIMITS, ask_first: int = 0) -> None:
-        self.clock = Clock()
-        self.catalogue = catalogue(merge)
-        self.review = FakeReview(clock=self.clock.now)
-        files = {f"{HOME}/helmfile.yaml": HELMFILE.encode(), VALUES: values(OLD)}
-        self.repository = FakeRepository(files)
-        self.review.repositories[CHARTS, "master"] = self.repository
-        self.charts = FakeCharts(self.repository)
         self.registry = FakeRegistry()
         for tag in (OLD, NEW, NEWER):
             self.registry.push(IMAGE, tag)
+        self.repository = FakeRepository({f"{HOME}/helmfile.yaml": HELMFILE.encode(), VALUES: values(OLD)})
         self.cluster = Cluster(self.repository, self.registry.images[IMAGE])
-        self.runner = FakeRunner(self.cluster.play)
+        self.furnish(catalogue(merge), self.cluster, limits, ask_first)
+
+    def furnish(self, known: Catalogue, host: FakeHost, limits: Limits = LIMITS, ask_first: int = 0) -> None:
+        """All that is alike for every catalogue and host."""
+        self.clock, self.catalogue, self.host = Clock(), known, host
+        self.review = FakeReview(clock=self.clock.now)
+        self.review.repositories[CHARTS, "master"] = self.repository
+        self.charts = FakeCharts(self.repository)
+        self.runner = FakeRunner(host.play)
         self.files = MemoryFiles()
         self.store = MemoryStore("first", self.clock.now)
         self.redactor = Redactor([SECRET], [])
@@ -219,10 +224,10 @@ class Deck:
             charts=port(self.charts),
             registry=port(self.registry),
             runner=port(self.runner),
-            host=port(self.cluster),
+            host=port(self.host),
             store=port(self.store),
             files=port(self.files),
-            voice=_Clean(_VOICE, self.redactor),
+            voice=_Clean(self.voice, self.redactor),
             clock=self.clock,
             redactor=self.redactor,
             limits=self.limits,

@@ -137,7 +137,7 @@ def set_debts(c: Connection, add: Sequence[Debt], paid: Sequence[tuple[str, str,
     for service, environment, part in paid:
         settled = (debts.c.service == service) & (debts.c.environment == environment)
         if part:
-            settled &= debts.c.part.in_([part, ""])
+            settled &= debts.c.part == part
         c.execute(delete(debts).where(settled))
     for debt in add:
         key = {"service": debt.service, "environment": debt.environment, "part": debt.part}

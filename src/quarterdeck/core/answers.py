@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from . import builds, grammar, policy, values
-from .errors import NotFoundError, QuarterdeckError, RequestError, TemporaryError
-from .grammar import NOTHING
+from . import grammar, policy, values
+from .errors import NotFoundError, QuarterdeckError, RequestError
+from .grammar import NOTHING, Target
 from .model import Actor, Service, short_tag
+from .places import environments as environments_of
+from .places import grouped, joined, slug
 from .pods import pods as pods_of
-from .ports import BuildState
-from .rollout import HOLDING, Kind, Rollout, State, StepName, StepState
+from .ports import Tree
+from .rollout import HOLDING, Kind, Rollout, State, StepName, StepState, spoken_target
 from .situation import Situation, survey
+from .subject import Member, Subject, of_rollout
+from .tagging import Tagging
+from .targets import members_of
 from .world import World
 
 #: lines a `!log` or `!diff` prints at most; the page has all
 MOST_LINES = 40
+#: parts or services of a group that are told one by one
+MOST_MEMBERS = 8
+#: debts that `!status` tells one by one
+MOST_OWED = 8
 #: verb -> its help line; the order is the order of `!help`
 HELP: Mapping[str, str] = {
-    "deploy": "!deploy SERVICE ENV [TAG] [-- why]: edits the tag in git, merges, syncs, diffs, asks where it must, applies, checks the pods. "
-    "Without TAG: staging takes the newest announced image, production takes what staging runs. ENV: an environment or production",
+    "deploy": "!deploy SERVICE[/PART]|@GROUP ENV [TAG] [-- why]: edits the tag in git, merges, syncs, diffs, asks where it must, applies, "
+    "checks the pods. Without TAG: staging takes the newest announced image, production takes what staging runs. ENV: an environment or "
+    "production. --pin: in a copy of ENV's own. --alone: one service of a group, the others become pending",
     "apply": "!apply SERVICE ENV: brings the cluster to what git says already (config, charts, a tag bumped by hand)",
     "preview": "!preview SERVICE ENV [TAG]: the same up to the diff, changes nothing",
     "confirm": "!confirm CODE [with N]: answers my question, in the channel where I asked it; N is the number of surprises",
     "stop": "!stop ID (also !cancel, !abort): declines the question, or ends the apply and lets helm go back",
     "retry": "!retry ID: looks again at a FAILED or UNKNOWN rollout and goes on from there",
     "rollback": "!rollback SERVICE [ENV] [TAG]: back to the tag that ran before; without ENV production",
-    "status": "!status [SERVICE|ID|mine]: what runs, what waits, what is stuck",
-    "versions": "!versions SERVICE...: tags only",
+    "status": "!status [SERVICE|@GROUP|ID|mine]: what runs, what waits, what is stuck",
+    "versions": "!versions SERVICE|SERVICE/PART|@GROUP...: tags only",
     "diff": "!diff ID: what the rollout changes",
     "pods": "!pods ID: the pods of its environments now",
     "log": "!log ID [LINES]: the end of helmfile's log",
@@ -41,6 +51,7 @@ class Answers:
 
     def __init__(self, world: World, page_url: str) -> None:
         self.world, self.page = world, page_url.rstrip("/")
+        self.tagging = Tagging(world)
 
     async def status(self, actor: Actor, text: str) -> list[str]:
         """`!status [SERVICE|ID|mine]`."""
@@ -53,33 +64,39 @@ class Answers:
         if word == "mine":
             mine = [r for r in await self._open() if r.actor == actor.name]
             return [await self._overview(mine)]
-        if word in self.world.catalogue.services:
-            return [await self._service(self.world.catalogue.services[word])]
-        if word.lstrip("#r").isdigit():
+        if word.lstrip("#r").isdigit() and word not in self.world.catalogue.services:
             return [self._one(await self._get("status", text))]
-        grammar.parse_names("status", text, self.world.catalogue.services)
-        return []
+        (target,) = grammar.parse_names("status", text, self.world.catalogue.services, self.world.catalogue.groups)
+        found = await members_of(self.world, target)
+        return [await self._service(member, tree) for member, tree in found[:MOST_MEMBERS]]
 
     async def versions(self, actor: Actor, text: str) -> list[str]:
         """`!versions SERVICE…`: tags only, each service on a line."""
-        names = grammar.parse_names("versions", text, self.world.catalogue.services)
-        if not names:
+        targets = grammar.parse_names("versions", text, self.world.catalogue.services, self.world.catalogue.groups)
+        if not targets:
             raise RequestError(f"which service? Say !versions SERVICE. {NOTHING}")
-        return [await self.versions_line(self.world.catalogue.services[name]) for name in names[:5]]
+        found = [(member, tree) for target in targets[:5] for member, tree in await members_of(self.world, target)]
+        return [await self.versions_line(member, tree) for member, tree in found[:MOST_MEMBERS]]
 
-    async def versions_line(self, service: Service) -> str:
+    async def versions_of(self, target: Target) -> list[str]:
+        """A line for the service, or for each of its parts."""
+        return [await self.versions_line(member, tree) for member, tree in await members_of(self.world, target)]
+
+    async def versions_line(self, member: Member, tree: Tree | None) -> str:
         """`citoid: git … | staging … | codfw, eqiad … | newest …`."""
-        situation = await self._survey(service)
-        parts = [f"{names} {tag}" for names, tag in self._fold(service, situation, pods=False)]
-        newest = await self._newest(service)
-        return " | ".join([f"{service.name}: {parts[0]}" if parts else f"{service.name}: ?", *parts[1:], *newest])
+        situation = await self._survey(member, tree)
+        parts = [f"{names} {tag}" for names, tag in self._fold(member.service, situation, pods=False)]
+        newest = await self._newest(member)
+        line = [*parts, *self._unread(situation, tree), *newest]
+        return " | ".join([f"{member.title}: {line[0] if line else '?'}", *line[1:]])
 
     async def diff(self, actor: Actor, text: str) -> list[str]:
         """`!diff ID`: the changed lines of each environment."""
         rollout = await self._get("diff", text)
         lines: list[str] = []
-        for environment in rollout.environments:
-            data, _ = await self.world.files.read(rollout.number, f"{environment}.diff")
+        for place in rollout.environments:
+            environment = rollout.spoken(place)
+            data, _ = await self.world.files.read(rollout.number, f"{slug(place)}.diff")
             changed = [
                 x for x in data.decode("utf-8", "replace").splitlines() if x[:2] in ("+ ", "- ") and x.strip("+- ")
             ]
@@ -94,11 +111,11 @@ class Answers:
         """`!pods ID`: the pods of its environments as they are now."""
         rollout = await self._get("pods", text)
         suffix = self.world.catalogue.services[rollout.service].suffix
-        lines = []
-        for environment in rollout.environments:
+        subject, lines = of_rollout(self.world.catalogue, rollout), []
+        for place in rollout.environments:
+            (member, _), environment = subject.at(place), rollout.spoken(place)
             try:
-                objects = await self.world.host.objects(rollout.service, environment)
-                found = pods_of(objects, self.world.catalogue.services[rollout.service].images)
+                found = pods_of(await self.world.host.objects(*rollout.target(place)), member.images, member.ends)
             except QuarterdeckError as error:
                 lines.append(f"#{rollout.number} {environment}: cannot be seen: {error}")
                 continue
@@ -170,38 +187,48 @@ class Answers:
     async def _overview(self, rollouts: Sequence[Rollout]) -> str:
         def shown(state: State) -> str:
             return ", ".join(
-                f"#{r.number} {r.service} {'+'.join(r.environments)} ({r.actor}{step_words(r)})"
+                f"#{r.number} {r.title} {'+'.join(environments_of(r.environments))} ({r.actor}{step_words(r)})"
                 for r in rollouts
                 if r.state is state
             )
 
         debts = await self.world.store.debts()
-        owed = ", ".join(dict.fromkeys(f"{d.service} {d.environment}" for d in debts))
+        named = tuple(dict.fromkeys((spoken_target(d.service, d.part), d.environment) for d in debts))
+        owed = ", ".join(map(" ".join, named))
+        if len(named) > MOST_OWED:
+            owed = grouped(
+                (service, e) for e in self._ordered({e for _, e in named}) for service, at in named if at == e
+            )
         parts = [f"UNKNOWN: {shown(State.UNKNOWN)}"] if shown(State.UNKNOWN) else []
         parts += [f"FAILED: {shown(State.FAILED)}"] if shown(State.FAILED) else []
         parts += [f"pending: {owed}"] if owed else []
         parts += [f"running: {shown(State.RUNNING) or 'none'}", f"waiting: {shown(State.WAITING) or 'none'}"]
         return f"{' | '.join(parts)} | {self.page}/"
 
-    async def _service(self, service: Service) -> str:
-        situation = await self._survey(service)
+    async def _service(self, member: Member, tree: Tree | None) -> str:
+        situation, service = await self._survey(member, tree), member.service
         parts = [f"{names} {tag}" for names, tag in self._fold(service, situation, pods=True)]
-        mine = [r for r in await self._open() if r.service == service.name]
+        mine = [r for r in await self._open() if service.name in r.services and r.part in ("", values.ALL, member.part)]
         business = [f"#{r.number} {r.state}{step_words(r)}" for r in mine]
-        debts = [f"{d.environment} pending since {d.since:%H:%M} (#{d.number} {d.owner})" for d in situation.debts]
-        line = [*debts, *parts, *await self._newest(service), *business]
-        return " | ".join([f"{service.name}: {line[0]}" if line else f"{service.name}: ?", *line[1:], f"{self.page}/"])
+        owed: dict[str, list[str]] = {}
+        order = self._ordered({d.environment for d in situation.debts})
+        for d in sorted(situation.debts, key=lambda d: order.index(d.environment)):
+            name = d.environment if d.part in ("", member.part) else f"{d.part} {d.environment}"
+            owed.setdefault(f"pending since {d.since:%H:%M} (#{d.number} {d.owner})", []).append(name)
+        debts = [f"{', '.join(names)} {words}" for words, names in owed.items()]
+        line = [*debts, *parts, *self._unread(situation, tree), *await self._newest(member), *business]
+        return " | ".join([f"{member.title}: {line[0]}" if line else f"{member.title}: ?", *line[1:], f"{self.page}/"])
 
-    async def _survey(self, service: Service) -> Situation:
+    def _ordered(self, environments: Collection[str]) -> list[str]:
+        """Names of environments in rollout order, those that the catalogue has not at the end."""
+        known = [e.name for e in policy.order(self.world.catalogue.environments.values())]
+        return [*(name for name in known if name in environments), *sorted(set(environments) - set(known))]
+
+    async def _survey(self, member: Member, tree: Tree | None) -> Situation:
         known = self.world.catalogue.environments
-        tree = None
-        try:
-            tree = await self.world.charts.tree(await self.world.charts.tip(), service.name)
-            names = values.environments(tree, service.name)
-        except TemporaryError:  # pods can be told without git; the survey says what does not answer
-            names = tuple(known)
-        order = policy.order(e for e in known.values() if e.name in names)
-        return await survey(self.world, service, tuple(e.name for e in order), 8.0, tree)
+        order = policy.order(e for e in known.values() if e.name in member.environments)
+        trees = {member.service.name: tree} if tree else None
+        return await survey(self.world, Subject((member,)), tuple(e.name for e in order), 8.0, trees)
 
     def _fold(self, service: Service, situation: Situation, pods: bool) -> list[tuple[str, str]]:
         """Environments with the same words on one entry, git first."""
@@ -214,11 +241,16 @@ class Answers:
             if environment != "git":
                 said.setdefault(self._words(service, situation, environment, pods), []).append(environment)
         if len(git) > 1:
+            of = {tag: joined(e for e, t in situation.git.items() if t == tag) for tag in git}
             said = {
-                ", ".join(f"{short_tag(t, service.suffix)} for {e}" for e, t in situation.git.items()): ["git"],
+                ", ".join(f"{short_tag(tag, service.suffix)} for {names}" for tag, names in of.items()): ["git"],
                 **said,
             }
         return [(", ".join(names), words) for words, names in said.items()]
+
+    def _unread(self, situation: Situation, tree: Tree | None) -> list[str]:
+        """Why git says no tag, where its files were read."""
+        return [f"git: {grammar.clip(situation.problems['git'], 80)}"] if tree and "git" in situation.problems else []
 
     def _words(self, service: Service, situation: Situation, environment: str, pods: bool) -> str:
         if environment in situation.problems:
@@ -232,15 +264,15 @@ class Answers:
         )
         return shown if set(tags) == {git} or not git or not pods else f"{shown}, behind git"
 
-    async def _newest(self, service: Service) -> list[str]:
-        ready = await self.world.store.builds(image=service.image, states={BuildState.READY}, limit=50)
-        return [f"newest {short_tag(builds.latest(ready), service.suffix)}"] if ready else []
+    async def _newest(self, member: Member) -> list[str]:
+        newest = await self.tagging.newest(member)
+        return [f"newest {short_tag(newest, member.service.suffix)}"] if newest else []
 
     def _one(self, rollout: Rollout) -> str:
         suffix = self.world.catalogue.services[rollout.service].suffix
-        where = "+".join(rollout.environments)
+        where = "+".join(environments_of(rollout.environments))
         note = f": {rollout.note}" if rollout.note else ""
-        return f"#{rollout.number} {rollout.service} {where} {short_tag(rollout.tag, suffix)} {rollout.state}{step_words(rollout)} ({rollout.actor}){note}. {self.page}/{rollout.number}"
+        return f"#{rollout.number} {rollout.title} {where} {short_tag(rollout.tag, suffix)} {rollout.state}{step_words(rollout)} ({rollout.actor}){note}. {self.page}/{rollout.number}"
 
     async def _get(self, verb: str, text: str) -> Rollout:
         number, rest = grammar.parse_number(verb, text)
@@ -270,14 +302,14 @@ def step_words(rollout: Rollout) -> str:
         return f", till {rollout.deadline:%H:%M}" if rollout.deadline else ""
     if step is None:
         return ""
-    return f", {step.name.value}{f' {step.environment}' if step.environment else ''}"
+    return f", {step.name.value}{f' {rollout.spoken(step.environment)}' if step.environment else ''}"
 
 
 def log_names(rollout: Rollout) -> tuple[str, ...]:
     """The files that hold a rollout's helmfile logs, in the order they were written."""
-    diffs = [f"{environment}.diff.log" for environment in rollout.environments]
+    diffs = [f"{slug(place)}.diff.log" for place in rollout.environments]
     applies = [
-        f"{s.environment}.{s.stage}.apply.log"
+        f"{slug(s.environment)}.{s.stage}.apply.log"
         for s in rollout.steps
         if s.name is StepName.APPLY and s.state is not StepState.TODO
     ]
@@ -294,10 +326,10 @@ def next_commands(rollout: Rollout) -> tuple[str, ...]:
         case State.PLANNED | State.RUNNING:
             return (f"!stop {n}",)
         case State.FAILED:
-            return (f"!retry {n}", f"!rollback {rollout.service} {rollout.environments[0]}", f"!stop {n}")
+            return (f"!retry {n}", rollout.command("rollback", rollout.targets[0][1]), f"!stop {n}")
         case State.UNKNOWN:
             return (f"!retry {n}", f"!stop {n}")
         case State.SUCCEEDED if rollout.pending and rollout.kind is Kind.DEPLOY:
-            return (f"!deploy {rollout.service} production", f"!status {rollout.service}")
+            return (rollout.command("deploy", "production"), f"!status {rollout.title}")
         case _:
-            return (f"!status {rollout.service}",)
+            return (f"!status {rollout.title}",)

@@ -7,7 +7,7 @@ on success the blocks `IMAGE:` and `TAGS:`; one comment per publishing stage, so
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -77,10 +77,16 @@ def parse(
     return Report(True, match[2], int(match[3]), tuple(i for i in images if i is not None))
 
 
-def published(comments: Iterable[Comment]) -> tuple[tuple[Image, ...], bool]:
+def published(
+    comments: Iterable[Comment], used: Callable[[Image], bool] = lambda _: True
+) -> tuple[tuple[Image, ...], bool]:
     """What a change's comments say in all: fit images of the newest successful builds, and whether a build failed.
 
     A failure counts only where no fit image came of the change.
+
+    Args:
+        comments: everything said on the change.
+        used: whether some service could run an image; a flavour that none does is no news.
     """
     reports = [r for r in map(parse, comments) if r is not None]
     newest: dict[str, Report] = {}
@@ -91,7 +97,7 @@ def published(comments: Iterable[Comment]) -> tuple[tuple[Image, ...], bool]:
             for old in last.images:
                 images.pop(old.name, None)
         newest[report.job] = report
-        images.update({i.name: i for i in report.images if acceptable(i.tag)})
+        images.update({i.name: i for i in report.images if acceptable(i.tag) and used(i)})
     return tuple(images.values()), not images and any(not r.ok for r in reports)
 
 
@@ -101,6 +107,7 @@ def settle(
     digests: Mapping[tuple[str, str], str],
     now: datetime,
     deadline: float,
+    used: Callable[[Image], bool] = lambda _: True,
 ) -> tuple[Settled, ...]:
     """Look at a ledger entry again. One entry goes in; one comes out per image, the first takes its place.
 
@@ -110,8 +117,9 @@ def settle(
         digests: (image, tag) -> digest, for what the registry has; ask it for what `published` returns.
         now: aware UTC.
         deadline: seconds after the merge until silence is worth a word.
+        used: see `published`.
     """
-    images, failed = published(comments)
+    images, failed = published(comments, used)
     mine = [i for i in images if build.image in ("", i.name)]
     if not mine:
         return (_unbuilt(build, failed, now, deadline),)

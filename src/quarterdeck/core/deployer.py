@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,7 @@ from .rollout import Kind, Move, Rollout, State, Step, StepName, StepState, adva
 from .situation import Situation, look
 from .steps import PERFORM, Run
 from .steps.gate import Paused
+from .subject import of_rollout, owed
 from .world import World
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ class Deployer:
         note = f"stopped by {rollout.stop}" if rollout.stop else "nobody confirmed in time"
         facts = {**rollout.facts, "by": rollout.stop}
         closed = advance(rollout, Move.ABORT, self.world.clock.now(), note=note, facts=facts)
-        debts = await self.world.store.debts(rollout.service)
+        debts = await self.world.store.debts()
         if rollout.stop:
             lines = self.world.voice.lines("closed", closed, by=rollout.stop, was=State.WAITING, debts=debts)
         else:
@@ -119,6 +120,8 @@ class Deployer:
         try:
             if run.rollout.state is State.PLANNED:
                 await run.move(Move.CONFIRM)
+            if run.rollout.served:  # the process that died may not have come to it
+                await self._pay(run.rollout, run.rollout.served)
             while (step := run.rollout.current) is not None:
                 await self._perform(run, step)
             await self._finish(run)
@@ -152,10 +155,8 @@ class Deployer:
         latest = run.rollout.step(step.name, step.environment, step.stage)
         if latest is None or latest.state is not StepState.DONE:
             await run.done(step, result)
-        if step.name is StepName.CHECK and all(
-            s.state is StepState.DONE for s in run.rollout.steps if s.environment == step.environment
-        ):
-            await self.world.store.set_debts((), [holding.debtor(run.rollout, step.environment)])
+        if step.name is StepName.CHECK and step.environment in run.rollout.served:
+            await self._pay(run.rollout, [step.environment])
 
     async def _recompute(self, run: Run, why: str) -> None:
         """Somebody was faster on the same lines: a new attempt from the new tip, three at most."""
@@ -202,21 +203,35 @@ class Deployer:
             return "its change in Gerrit could not be taken back (no answer): abandon it there"
 
     async def _owe(self, rollout: Rollout) -> None:
-        """From the merge on, every environment whose tag changed owes an apply until its pods were seen."""
+        """From the merge on, every place whose tag changed owes an apply until its pods were seen."""
         now, edited = self.world.clock.now(), rollout.step(StepName.EDIT)
-        effect: Mapping[str, Any] = {**edited.intent, **edited.result}.get("effect", {}) if edited else {}
-        running = rollout.facts.get("running", {})
-        changed = {place: tags[1] for place, tags in effect.items() if tags[0] != tags[1]}
-        debts = [
-            Debt(service, environment, tag, rollout.number, rollout.actor, now, part)
-            for place, tag in changed.items()
-            if tag != running.get(place)
-            and (running.get(place, tag) or place in rollout.environments)  # nothing of it runs there
-            for service, environment, part in [holding.debtor(rollout, place)]
-        ]
-        # what runs there is what git says again: an earlier debt was taken back
-        paid = [holding.debtor(rollout, place) for place, tag in changed.items() if tag == running.get(place)]
-        await self.world.store.set_debts(debts, paid)
+        found: Mapping[str, Any] = {**edited.intent, **edited.result} if edited else {}
+        debts, paid = list[Debt](), list[tuple[str, str, str]]()
+        for name, effect in (found.get("parts") or {"": found.get("effect", {})}).items():
+            running = rollout.facts.get("parts", {}).get(name) or rollout.facts.get("running", {})
+            for place, (old, tag) in effect.items():
+                if old == tag:
+                    continue
+                # an earlier debt was taken back where what runs is what git says again, else this one is in its place
+                service, environment, part = debtor = holding.debtor(rollout, place, name)
+                paid.append(debtor)
+                # where nothing of it runs, nobody owes
+                if tag != running.get(place) and (running.get(place, tag) or place in rollout.environments):
+                    debts.append(Debt(service, environment, tag, rollout.number, rollout.actor, now, part))
+        # the whole pays for its parts where it was applied, not where its own image moved in git
+        kept = [d for d in await self.world.store.debts() if d.part and (d.service, d.environment, "") in paid]
+        await self.world.store.set_debts([*kept, *debts], paid)
+
+    async def _pay(self, rollout: Rollout, where: Sequence[str]) -> None:
+        """Places whose pods were seen owe nothing more; but what was merged after the commit was pinned stays owed."""
+        pinned = rollout.step(StepName.SYNC)
+        paid = {holding.debtor(rollout, place) for place in where}
+        late = {
+            (d.service, d.environment, d.part)
+            for d in await self.world.store.debts()
+            if pinned and pinned.ended and d.since > pinned.ended
+        }
+        await self.world.store.set_debts((), sorted(paid - late))
 
     # -- ends --------------------------------------------------------------------------------------------------
 
@@ -224,21 +239,25 @@ class Deployer:
         checked = [s.environment for s in run.rollout.steps if s.name is StepName.CHECK]
         if set(checked) != set(run.rollout.environments):
             raise PermanentError("not every environment's pods were looked at")
-        paid = [holding.debtor(run.rollout, place) for place in checked]
-        await self.world.store.set_debts((), paid)
-        debts = await self.world.store.debts(run.rollout.service)
+        await self._pay(run.rollout, checked)
+        debts = await self._debts(run.rollout)
         applied = any(s.name is StepName.APPLY for s in run.rollout.steps)
         note = "new pods run and stayed up" if applied else "git and cluster agree, nothing was to be applied"
         lines = self.world.voice.lines("succeeded", run.rollout, debts=debts, next=await self._next(run.rollout))
         await run.move(Move.FINISH, lines, write_set=(), note=note)
 
+    async def _debts(self, rollout: Rollout) -> tuple[Debt, ...]:
+        """What its services still owe, and others by its edit."""
+        mine = owed(of_rollout(self.world.catalogue, rollout).members, debts := await self.world.store.debts())
+        return tuple(debt for debt in debts if debt in mine or debt.number == rollout.number)
+
     async def _next(self, rollout: Rollout) -> str:
         """The command that naturally follows a success."""
         kinds = {e.name: e.kind.value for e in self.world.catalogue.environments.values()}
-        if rollout.kind is Kind.ROLLBACK:
+        if rollout.kind is Kind.ROLLBACK or rollout.facts.get("pin"):
             return ""
-        if all(kinds.get(e) == "staging" for e in rollout.environments) and "production" in kinds.values():
-            return f"!deploy {rollout.service} production"
+        if all(kinds.get(e) == "staging" for _, e in rollout.targets) and "production" in kinds.values():
+            return rollout.command("apply" if rollout.kind is Kind.APPLY else "deploy", "production")
         return ""
 
     async def _end(self, run: Run, move: Move, event: str, why: str) -> None:
@@ -271,9 +290,9 @@ class Deployer:
             log.exception("rollout #%s: no words for its end", rollout.number)
             network, _, room = rollout.home.partition("/")
             lines = (Line(network, room, f"#{rollout.number} {rollout.service} {event.upper()}: {why}", urgent=True),)
-        begun = next((s for s in rollout.steps if s.name is StepName.APPLY and s.state is not StepState.TODO), None)
         step = rollout.current
-        if begun and step and step.name in (StepName.APPLY, StepName.CHECK):
+        mine = step and rollout.step(StepName.APPLY, step.environment, step.stage)
+        if step and mine and mine.state is not StepState.TODO:  # its START wants an end; what never began has none
             lines += self.world.voice.lines("sal_end", rollout, step=step, outcome=event, why=why, situation=situation)
         return lines
 

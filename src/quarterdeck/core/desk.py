@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from . import grammar, policy
 from .deployer import Deployer
-from .errors import BusyError, NotFoundError, RequestError, StaleError, TemporaryError, WrongStateError
+from .errors import BusyError, NotAllowedError, NotFoundError, RequestError, StaleError, TemporaryError, WrongStateError
 from .grammar import NOTHING
 from .intake import drafted
-from .model import Actor, Line, Service
-from .orders import Order, Orders, short, title
+from .model import Actor, Line
+from .orders import Order, Orders
+from .places import environments as environments_of
 from .ports import JobState
 from .rollout import HOLDING, Kind, Move, Rollout, State, Step, StepName, StepState, advance, job_name, retried
 from .world import World
@@ -29,34 +30,34 @@ class Desk:
 
     async def deploy(self, actor: Actor, text: str) -> str:
         """`!deploy SERVICE ENV [TAG]`: edit, merge, sync, diff, gate, apply, check."""
-        request = self.orders.parse("deploy", text)
-        self._authorise(actor, self.world.catalogue.services[request.service], "deploy")
-        order = await self.orders.check(request, Kind.DEPLOY)
+        order = await self._checked(actor, self.orders.parse("deploy", text), "deploy", Kind.DEPLOY)
         if said := self.orders.nothing_to_do(order):
             return said
-        return await self._accept(actor, order, Kind.DEPLOY, await self._takeover(order, {State.WAITING, State.FAILED}))
+        return await self._accept(
+            actor, order, Kind.DEPLOY, await self._takeover(actor, order, {State.WAITING, State.FAILED})
+        )
 
     async def apply(self, actor: Actor, text: str) -> str:
         """`!apply SERVICE ENV`: what is merged and not applied."""
         request = self.orders.parse("apply", text)
         if request.tag:
             raise RequestError(
-                f"!apply takes what git says, no tag. Say !apply {request.service} {request.environment}. {NOTHING}"
+                f"!apply takes what git says, no tag. Say !apply {request.title} {request.environment}. {NOTHING}"
             )
-        self._authorise(actor, self.world.catalogue.services[request.service], "apply")
-        order = await self.orders.check(request, Kind.APPLY)
-        return await self._accept(actor, order, Kind.APPLY, await self._takeover(order, {State.WAITING, State.FAILED}))
+        order = await self._checked(actor, request, "apply", Kind.APPLY)
+        return await self._accept(
+            actor, order, Kind.APPLY, await self._takeover(actor, order, {State.WAITING, State.FAILED})
+        )
 
     async def rollback(self, actor: Actor, text: str) -> str:
         """`!rollback SERVICE [ENV] [TAG]`: back to the tag that ran before; without ENV production."""
         request = self.orders.parse("rollback", text, default="production")
-        self._authorise(actor, self.world.catalogue.services[request.service], "rollback")
-        order = await self.orders.check(request, Kind.ROLLBACK)
-        taken = await self._takeover(order, _RESTING)
+        order = await self._checked(actor, request, "rollback", Kind.ROLLBACK)
+        taken = await self._takeover(actor, order, _RESTING, back=True)
         for number in taken:
             await self._refuse_if_job_runs(number)
-        if order.plan.already and all(order.situation.running(e) == order.tag for e in order.environments):
-            return f"{title(order)}: pods and git have {short(order)} already. Nothing to do."
+        if order.plan.already and all(order.runs_alone(place) for place in order.environments):
+            return f"{order.title}: pods and git have {order.short} already. Nothing to do."
         return await self._accept(actor, order, Kind.ROLLBACK, taken)
 
     async def confirm(self, actor: Actor, text: str) -> str:
@@ -66,7 +67,7 @@ class Desk:
         for rollout in await self.world.store.find({State.WAITING}, limit=200):
             if rollout.home != here or rollout.code.lower() != code:
                 continue
-            self._authorise(actor, self.world.catalogue.services[rollout.service], "confirm")
+            self._authorise(actor, rollout, "confirm")
             answer = policy.matches(code, count, rollout, self.world.clock.now())
             if answer is policy.Answer.TOO_LATE:
                 return f"#{rollout.number}: the question has just closed. Say the command again. {NOTHING}"
@@ -102,7 +103,7 @@ class Desk:
             facts={**rollout.facts, "by": actor.name},
         )
         lines = self.world.voice.lines(
-            "closed", closed, by=actor.name, was=rollout.state, debts=await self.world.store.debts(rollout.service)
+            "closed", closed, by=actor.name, was=rollout.state, debts=await self.world.store.debts()
         )
         try:
             await self.world.store.save(rollout, closed, lines, write_set=())
@@ -148,13 +149,24 @@ class Desk:
 
     # -- accepting ---------------------------------------------------------------------------------------------
 
-    async def _takeover(self, order: Order, states: set[State]) -> tuple[int, ...]:
-        """Resting rollouts on the same targets, which a newer command closes in the same breath."""
+    async def _takeover(self, actor: Actor, order: Order, states: set[State], back: bool = False) -> tuple[int, ...]:
+        """Resting rollouts on the same targets, which a newer command closes in the same breath.
+
+        Only those that he might stop too: one of a whole group holds on, and so does one of another part. Going *back*
+        is blocked by nobody's (law 9).
+        """
         taken = []
-        for rollout in await self.world.store.find(states, service=order.service.name, limit=200):
-            if not set(rollout.environments) & set(order.environments):
+        subject = order.subject
+        targets = {(m.service.name, e) for m, e in map(subject.at, order.environments)}
+        found = [await self.world.store.find(states, service=m.service.name, limit=200) for m in subject.members]
+        for rollout in {r.number: r for rollouts in found for r in rollouts}.values():
+            if not set(rollout.targets) & targets:
                 continue
-            same = rollout.environments == order.environments and rollout.tag == order.tag
+            if not subject.covers(rollout.part) and not (back and rollout.state is not State.FAILED):
+                continue  # another part's failure is not its business; one that waits keeps the place: the store says so
+            if not back and not self._may_stop(actor, rollout):
+                continue
+            same = set(rollout.targets) == targets and (rollout.tag, rollout.part) == (order.tag, subject.part)
             if rollout.state is State.WAITING and same and rollout.kind is not Kind.ROLLBACK:
                 until = f" until {rollout.deadline:%H:%M}" if rollout.deadline else ""
                 raise BusyError(
@@ -190,9 +202,10 @@ class Desk:
 
     async def _refuse_if_edited(self, order: Order, takeover: tuple[int, ...]) -> None:
         """Another rollout under way has its hands on the same file: say so now, not after a number was given."""
-        for rollout in await self.world.store.find(HOLDING, service=order.service.name, limit=50):
+        targets = {(m.service.name, e) for m, e in map(order.subject.at, order.environments)}
+        for rollout in await self.world.store.find(HOLDING, limit=200):
             shared = set(order.plan.files) & set(rollout.facts.get("files", ()))
-            same = set(rollout.environments) & set(order.environments)  # a held target: the store has the words
+            same = set(rollout.targets) & targets  # a held target: the store has the words
             if shared and not same and rollout.number not in takeover:
                 n = rollout.number
                 way = f"!retry {n} or !stop {n}" if rollout.state is State.UNKNOWN else f"!stop {n}, or wait"
@@ -224,7 +237,8 @@ class Desk:
         except StaleError:
             return await self._no_such_code(rollout.code.lower(), rollout.home)
         self.deployer.take_up(saved)
-        return f"#{rollout.number} goes on: {' then '.join(rollout.environments)}. !stop {rollout.number}"
+        where = " then ".join(environments_of(rollout.environments))
+        return f"#{rollout.number} goes on: {where}. !stop {rollout.number}"
 
     async def _no_such_code(self, code: str, here: str) -> str:
         for rollout in await self.world.store.find(limit=50):
@@ -234,10 +248,28 @@ class Desk:
         waiting = [r for r in await self.world.store.find({State.WAITING}, limit=50) if r.home == here]
         if not waiting:
             return f"nothing waits for a confirm here. {NOTHING}"
-        return f"no open question has the code {grammar.clip(code)}. Waiting here: {', '.join(f'#{r.number} {r.service}' for r in waiting)}. {NOTHING}"
+        return f"no open question has the code {grammar.clip(code)}. Waiting here: {', '.join(f'#{r.number} {r.title}' for r in waiting)}. {NOTHING}"
 
-    def _authorise(self, actor: Actor, service: Service, verb: str) -> None:
-        policy.authorise(actor, service, verb, accounts_shown=actor.accounts_shown)
+    async def _checked(self, actor: Actor, request: grammar.Request, verb: str, kind: Kind) -> Order:
+        """An order by somebody who may give it: for each service it touches."""
+        policy.authorise(actor, None, verb, accounts_shown=actor.accounts_shown)
+        services = await self.orders.services(request.target)
+        for service in services:
+            policy.authorise(actor, service, verb, accounts_shown=actor.accounts_shown)
+        return await self.orders.check(request, kind, services)
+
+    def _authorise(self, actor: Actor, rollout: Rollout, verb: str) -> None:
+        back = rollout.kind is Kind.ROLLBACK
+        for name in rollout.services:
+            service = self.world.catalogue.services[name]
+            policy.authorise(actor, service, verb, accounts_shown=actor.accounts_shown, back=back)
+
+    def _may_stop(self, actor: Actor, rollout: Rollout) -> bool:
+        try:
+            self._authorise(actor, rollout, "stop")
+        except NotAllowedError:
+            return False
+        return True
 
     async def _find(self, actor: Actor, verb: str, text: str) -> Rollout:
         number, rest = grammar.parse_number(verb, text)
@@ -246,7 +278,7 @@ class Desk:
         rollout = await self.world.store.get(number)
         if rollout is None:
             raise NotFoundError(f"there is no #{number}. See !status. {NOTHING}")
-        self._authorise(actor, self.world.catalogue.services[rollout.service], verb)
+        self._authorise(actor, rollout, verb)
         return rollout
 
     async def _job_runs(self, rollout: Rollout) -> bool:
@@ -278,7 +310,7 @@ class Desk:
         if step is None:
             return ""
         if step.name is StepName.APPLY:
-            return f"; helm goes back in {step.environment}, I tell when it has"
+            return f"; helm goes back in {rollout.spoken(step.environment)}, I tell when it has"
         return f" at {step.name}"
 
 

@@ -9,7 +9,7 @@ rebuilt is one surprise, "unreadable", never an expected change. Values of Secre
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -143,6 +143,12 @@ class Diff:
         """The changed objects of all releases."""
         return tuple(o for r in self.releases for o in r.objects)
 
+    def of(self, names: Collection[str]) -> tuple[Diff, list[str]]:
+        """The diff of some releases, with all stray text, and the names of changed ones that are not among them."""
+        mine = tuple(release for release in self.releases if release.name in names)
+        left = [release.name for release in self.releases if release.objects and release.name not in names]
+        return Diff(mine, self.stray), left
+
     @property
     def empty(self) -> bool:
         """Whether nothing at all would change."""
@@ -169,11 +175,6 @@ class Diff:
     def pods(self) -> int:
         """How many pods would be replaced, as far as the objects say how many they want."""
         return sum(o.replicas or 0 for o in self.objects if o.restarts_pods and o.verb is not Verb.REMOVED)
-
-    def manifest_names(self, release: str = "") -> frozenset[tuple[str, str]]:
-        """(kind, name) of the changed objects that exist afterwards, of one release or of all."""
-        chosen = [r for r in self.releases if release in ("", r.name)]
-        return frozenset((o.kind, o.name) for r in chosen for o in r.objects if o.verb is not Verb.REMOVED)
 
     def changed_lines(self, limit: int = 4) -> tuple[str, ...]:
         """`- image …/citoid:OLD`, `+ image …/citoid:NEW` for chat; empty when it takes more than *limit*."""

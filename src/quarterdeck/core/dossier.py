@@ -9,10 +9,13 @@ from typing import Any
 
 from .answers import log_names, next_commands
 from .errors import QuarterdeckError
+from .places import slug
 from .pods import Pod
 from .pods import pods as pods_of
 from .ports import AuditRow
 from .rollout import OVER, Rollout, StepName
+from .steps.evidence import evidence_name
+from .subject import of_rollout
 from .world import World
 
 #: seconds the page waits for the cluster
@@ -64,19 +67,22 @@ async def gather(world: World, number: int) -> Dossier | None:
 
     blind: dict[str, str] = {}
 
-    async def pods(environment: str) -> tuple[Pod, ...]:
+    subject = of_rollout(world.catalogue, rollout)
+
+    async def pods(place: str) -> tuple[Pod, ...]:
         try:
             async with asyncio.timeout(PATIENCE):
-                objects = await world.host.objects(rollout.service, environment)
-                return pods_of(objects, world.catalogue.services[rollout.service].images)
+                objects = await world.host.objects(*rollout.target(place))
+                member, _ = subject.at(place)
+                return pods_of(objects, member.images, member.ends)
         except (QuarterdeckError, TimeoutError) as error:
-            blind[environment] = str(error) or f"no answer within {PATIENCE:.0f} s"
+            blind[place] = str(error) or f"no answer within {PATIENCE:.0f} s"
             return ()
 
     seen = dict(zip(rollout.environments, await asyncio.gather(*map(pods, rollout.environments)), strict=True))
-    diffs = {e: (await text(f"{e}.diff", DIFF_BYTES))[0] for e in rollout.environments}
-    checks = [(s.environment, s.stage) for s in rollout.steps if s.name is StepName.CHECK]
-    evidence = {f"{e} {stage}": (await text(f"{e}.{stage}.evidence.json"))[0] for e, stage in checks}
+    diffs = {e: (await text(f"{slug(e)}.diff", DIFF_BYTES))[0] for e in rollout.environments}
+    checks = [s for s in rollout.steps if s.name is StepName.CHECK]
+    evidence = {f"{rollout.spoken(s.environment)} {s.stage}": (await text(evidence_name(s)))[0] for s in checks}
     logs = {name: await text(name) for name in log_names(rollout)}
     return Dossier(
         rollout=rollout,
@@ -86,7 +92,7 @@ async def gather(world: World, number: int) -> Dossier | None:
         blind=blind,
         evidence={k: v for k, v in evidence.items() if v},
         logs={name: found for name, found in logs.items() if found[0]},
-        by_hand={e: world.host.by_hand(rollout.service, e) for e in rollout.environments},
+        by_hand={e: world.host.by_hand(*rollout.target(e)) for e in rollout.environments},
         audit=await world.store.audit(number),
     )
 
@@ -100,6 +106,8 @@ def as_json(dossier: Dossier) -> dict[str, Any]:
         "kind": rollout.kind,
         "state": rollout.state,
         "service": rollout.service,
+        "part": rollout.part,
+        "group": rollout.group,
         "environments": list(rollout.environments),
         "tag": rollout.tag,
         "before": dict(rollout.before),

@@ -8,13 +8,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .errors import NotFoundError, NotYetError, RequestError
+from .rollout import spoken_target
 
 #: longest line of words we look at, in characters; IRC lines are shorter, Matrix messages need not be
 LONGEST = 400
 NOTHING = "Nothing done"
 _IGNORED = frozenset({"to", "on"})
 _NAMES_ONLY = frozenset({"status", "versions"})
-_LATER = ("--pin", "--alone", "--over", "--emergency", "--unpin")
+_LATER = ("--over", "--emergency", "--unpin")
+#: option -> the verbs that take it
+_OPTIONS = {"--alone": ("deploy", "preview", "rollback"), "--pin": ("deploy", "preview")}
+_PARTED = re.compile(r"(?P<service>[a-z0-9][a-z0-9._-]*)/(?P<part>[a-z0-9][a-z0-9._+-]*)")
 LATER_VERBS = frozenset(
     [
         "pending",
@@ -36,6 +40,26 @@ LATER_VERBS = frozenset(
 
 
 @dataclass(frozen=True)
+class Target:
+    """What a command is about.
+
+    Attributes:
+        service: empty for a group.
+        part: of the service, as typed; empty if none was said.
+        group: its name without `@`.
+    """
+
+    service: str = ""
+    part: str = ""
+    group: str = ""
+
+    @property
+    def title(self) -> str:
+        """As people say it."""
+        return spoken_target(self.service, self.part, self.group)
+
+
+@dataclass(frozen=True)
 class Request:
     """What somebody asks for, understood.
 
@@ -43,12 +67,19 @@ class Request:
         environment: a word for one environment, or "production" for all of that kind; empty if none was said.
         tag: as typed; empty if none was said.
         reason: the words after ` -- `.
+        options: e.g. "--alone".
     """
 
-    service: str
+    target: Target
     environment: str = ""
     tag: str = ""
     reason: str = ""
+    options: frozenset[str] = frozenset()
+
+    @property
+    def title(self) -> str:
+        """What it is about, as people say it."""
+        return self.target.title
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -67,43 +98,74 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-def parse_target(verb: str, text: str, services: Iterable[str], environments: Iterable[str]) -> Request:
-    """Parse `SERVICE [ENV] [TAG] [-- why]`, in any order where the words can be told apart.
+def parse_target(
+    verb: str, text: str, services: Iterable[str], environments: Iterable[str], groups: Iterable[str] = ()
+) -> Request:
+    """Parse `TARGET [ENV] [TAG] [OPTION…] [-- why]`, in any order where the words can be told apart.
+
+    TARGET is SERVICE, SERVICE/PART or @GROUP.
 
     Raises:
         RequestError: a word is missing, doubled or not understood; the text gives the exact command to type.
     """
-    known = tuple(services)
+    known, every = tuple(services), tuple(groups)
     said, reason = _split_reason(text)
     places = {e.lower(): e for e in environments} | {"production": "production", "prod": "production"}
-    service, environment, rest = "", "", list[str]()
+    target, environment, rest, options = None, "", list[str](), set[str]()
     for word in said:
-        _refuse_later(word)
         low = word.lower()
+        if low in _OPTIONS:
+            options.add(_allowed(low, verb))
+            continue
+        _refuse_later(word)
         if low in _IGNORED and not rest:
             continue
-        if not service and low in known:
-            service = low
+        named = target_of(low, known, every) if target is None else None
+        if named is not None:
+            target = named
         elif not environment and low in places:
             environment = places[low]
         else:
             rest.append(word)
-    if not service:
+    if target is None:
         raise _no_service(verb, said, rest, known)
     if rest and not environment:
         near = nearest(rest[0], places)
         if near or len(rest) > 1 or not looks_like_tag(rest[0]):
-            raise _no_environment(verb, service, rest, places, near)
+            raise _no_environment(verb, target.title, rest, places, near)
     if len(rest) > 1:
         raise RequestError(
-            f"too many words: {clip(' '.join(rest[1:]))}. {usage(verb, service, environment)}. {NOTHING}"
+            f"too many words: {clip(' '.join(rest[1:]))}. {usage(verb, target.title, environment)}. {NOTHING}"
         )
     tag = rest[0] if rest else ""
     if tag.lower() == "latest":
         raise RequestError(f"latest is no tag I deploy: say which, or none for the newest. {NOTHING}")
     if tag and not looks_like_tag(tag):
-        raise RequestError(f"{clip(tag)} is no image tag. {usage(verb, service, environment)}. {NOTHING}")
-    return Request(service, environment, tag, reason)
+        raise RequestError(f"{clip(tag)} is no image tag. {usage(verb, target.title, environment)}. {NOTHING}")
+    return Request(target, environment, tag, reason, frozenset(options))
+
+
+def target_of(word: str, services: Iterable[str], groups: Iterable[str]) -> Target | None:
+    """The target that a word in lower case names; None if it is another kind of word.
+
+    Raises:
+        NotFoundError: it has the form of a target, and there is no such service or group.
+    """
+    if word.startswith("@"):
+        known = tuple(groups)
+        if word[1:] in known:
+            return Target(group=word[1:])
+        near = nearest(word[1:], known)
+        hint = f"Did you mean @{near}?" if near else f"I know {', '.join(f'@{g}' for g in known) or 'none'}."
+        raise NotFoundError(f"no group {clip(word)}. {hint} {NOTHING}")
+    match = _PARTED.fullmatch(word)
+    if match is None:
+        return Target(word) if word in services else None
+    if match["service"] not in services:
+        near = nearest(match["service"], services)
+        hint = f"Did you mean {near}/{match['part']}?" if near else f"I know {', '.join(sorted(services))}."
+        raise NotFoundError(f"no service {clip(match['service'])}. {hint} {NOTHING}")
+    return Target(match["service"], match["part"])
 
 
 def parse_number(verb: str, text: str) -> tuple[int, tuple[str, ...]]:
@@ -131,15 +193,18 @@ def parse_confirm(text: str) -> tuple[str, int]:
     raise RequestError(f"say !confirm CODE, or !confirm CODE with N, as the question shows it. {NOTHING}")
 
 
-def parse_names(verb: str, text: str, services: Iterable[str]) -> tuple[str, ...]:
-    """Parse service names; RequestError names the first that is not known."""
-    known = tuple(services)
+def parse_names(verb: str, text: str, services: Iterable[str], groups: Iterable[str] = ()) -> tuple[Target, ...]:
+    """Parse targets; RequestError names the first that is not known."""
+    known, every = tuple(services), tuple(groups)
     said = tuple(word.lower() for word in words(text))
+    found = []
     for word in said:
         _refuse_later(word)
-        if word not in known:
+        target = target_of(word, known, every)
+        if target is None:
             raise _no_service(verb, said, [word], known)
-    return said
+        found.append(target)
+    return tuple(found)
 
 
 def usage(verb: str, service: str = "", environment: str = "") -> str:
@@ -177,17 +242,18 @@ def _split_reason(text: str) -> tuple[tuple[str, ...], str]:
 
 def _refuse_later(word: str) -> None:
     low = word.lower()
-    later = (
-        low.split("=")[0] in _LATER
-        or low.startswith(("@", "#"))
-        or "," in low
-        or re.fullmatch(r"[a-z0-9-]+/[a-z0-9-]+", low)
-        or low in ("canary", "beta")
-    )
+    later = low.split("=")[0] in _LATER or low.startswith("#") or "," in low or low in ("canary", "beta")
     if later:
         raise NotYetError(f"{clip(word)}: not yet. {NOTHING}")
     if low.startswith("-"):
         raise RequestError(f"I know no option {clip(word)}. {NOTHING}")
+
+
+def _allowed(option: str, verb: str) -> str:
+    if verb not in _OPTIONS[option]:
+        verbs = " and ".join(f"!{name}" for name in _OPTIONS[option])
+        raise RequestError(f"{option} is for {verbs}, !{verb} does not know it. {NOTHING}")
+    return option
 
 
 def _no_service(verb: str, said: Sequence[str], rest: Sequence[str], known: Sequence[str]) -> RequestError:

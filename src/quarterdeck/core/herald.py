@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 from . import builds
 from .errors import QuarterdeckError
-from .model import Line, Service
+from .model import Image, Line
 from .ports import Build, BuildState, EventStream
 from .situation import survey
+from .subject import Member, Subject, built_from, in_git
 from .world import World
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class Herald:
             await asyncio.gather(listening, return_exceptions=True)
 
     def _ring(self, event: str, project: str) -> None:
-        watched = {s.project for s in self.world.catalogue.services.values()}
+        watched = {name for service in self.world.catalogue.services.values() for name, _ in service.projects}
         if project in watched or event in ("connected", "dropped-output"):
             self._bell.set()
 
@@ -84,7 +85,7 @@ class Herald:
 
     async def look(self) -> bool:
         """One look at everything watched; True if an image is named but not in the registry yet."""
-        projects = {(s.project, s.branch) for s in self.world.catalogue.services.values() if s.project}
+        projects = {pair for service in self.world.catalogue.services.values() for pair in service.projects}
         for project, branch in sorted(projects):
             await self._guarded(project, self._merges(project, branch))
         waiting, now = False, self.world.clock.now()
@@ -123,50 +124,69 @@ class Herald:
 
     async def _settle(self, build: Build) -> bool:
         comments = await self.world.review.comments(build.project, build.change)
-        images, _ = builds.published(comments)
+        images, _ = builds.published(comments, self._used)
         digests = {}
         for image in images:
             digest = await self.world.registry.digest(image.name, image.tag)
-            if digest is not None:
+            if digest is not None and await self._complete(build.project, image):
                 digests[image.name, image.tag] = digest
-        for settled in builds.settle(build, comments, digests, self.world.clock.now(), self.pace.patience):
+        now, patience = self.world.clock.now(), self.pace.patience
+        for settled in builds.settle(build, comments, digests, now, patience, self._used):
             if settled.build != build or settled.event:
                 await self._tell(settled)
         return len(digests) < len(images)
 
+    def _used(self, image: Image) -> bool:
+        """Whether a service runs the image with such a tag, as far as the catalogue knows who runs it."""
+        members = built_from(self.world.catalogue, "", image.name)
+        return not members or any(member.in_git(image.tag) for member in members)
+
+    async def _complete(self, project: str, image: Image) -> bool:
+        """Whether the registry has all that is deployed together with an image: of its part, of its group's flavours."""
+        members = built_from(self.world.catalogue, project, image.name)
+        tag = in_git(members, image.tag)
+        wanted = {(name, tag + end) for m in members for name in m.images for end in m.ends or ("",)}
+        found = [await self.world.registry.digest(*one) for one in sorted(wanted - {(image.name, image.tag)})]
+        return all(digest is not None for digest in found)
+
     async def _tell(self, settled: builds.Settled) -> None:
         """Save the entry and say what is worth saying, in one transaction."""
         build = settled.build
-        services = [s for s in self.world.catalogue.services.values() if self._concerns(s, build)]
+        members = built_from(self.world.catalogue, build.project, build.image)
         lines: tuple[Line, ...] = ()
-        if settled.event and services:
+        if settled.event and members:
             known = await self.world.store.builds(project=build.project, limit=500)
-            running = await self._running(services[0]) if settled.event == "ready" else {}
-            if self._worth_saying(settled, services, known, running):
-                facts = {"since": commits_since(build, known, running), "mends": builds.fixes(build, known)}
-                lines = self.world.voice.lines(f"build_{settled.event}", None, build=build, services=services, **facts)
+            known = tuple(replace(b, tag=in_git(members, b.tag)) for b in known)
+            told = replace(settled, build=replace(build, tag=in_git(members, build.tag)))
+            running = await self._running(members[0]) if settled.event == "ready" else {}
+            if self._worth_saying(told, members, known, running):
+                facts = {"since": commits_since(told.build, known, running), "mends": builds.fixes(build, known)}
+                lines = self.world.voice.lines(f"build_{told.event}", None, build=told.build, members=members, **facts)
         if settled.event:
             build = replace(build, said=settled.event)
         await self.world.store.set_build(build, lines)
 
-    async def _running(self, service: Service) -> dict[str, str]:
+    async def _running(self, member: Member) -> dict[str, str]:
         """Environment -> tag that runs there, as far as the cluster answers quickly."""
-        situation = await survey(self.world, service, tuple(self.world.catalogue.environments), self.pace.survey)
+        every = tuple(self.world.catalogue.environments)
+        situation = await survey(self.world, Subject((member,)), every, self.pace.survey)
         return {environment: situation.running(environment) for environment in situation.serving}
 
     def _worth_saying(
-        self, settled: builds.Settled, services: list[Service], known: Sequence[Build], running: Mapping[str, str]
+        self, settled: builds.Settled, members: Sequence[Member], known: Sequence[Build], running: Mapping[str, str]
     ) -> bool:
-        if settled.event != "ready":
-            return True
+        if settled.event != "ready":  # a change may come in several images
+            same = (b for b in known if b.change == settled.build.change)
+            return all(b.said != settled.event for b in same)
+        build, services = settled.build, [m.service for m in members]
         tags = {tag for tag in running.values() if tag}
-        why_not = builds.worth_saying(settled.build, services, running=tags, announced=known)
+        why_not = builds.worth_saying(build, services, running=tags, announced=known)
+        beside = {name for m in members for name in m.images} - {build.image}
+        if any(b.image in beside and b.tag == build.tag and b.said == "ready" for b in known):
+            why_not = why_not or "announced with the other images of its part"
         if why_not:
-            log.info("%s:%s is not announced: %s", settled.build.image, settled.build.tag, why_not)
+            log.info("%s:%s is not announced: %s", build.image, build.tag, why_not)
         return not why_not
-
-    def _concerns(self, service: Service, build: Build) -> bool:
-        return service.image == build.image if build.image else service.project == build.project
 
 
 def commits_since(build: Build, known: Sequence[Build], running: Mapping[str, str]) -> dict[str, int]:

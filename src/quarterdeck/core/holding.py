@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from .errors import BusyError, StaleError
-from .rollout import HOLDING, MOVES, Move, Rollout, State, Step, advance
+from .rollout import ALL, HOLDING, MOVES, Move, Rollout, State, Step, advance
 
 #: resting states that a newer command may take over
 RESTING = frozenset({State.PLANNED, State.WAITING, State.FAILED, State.UNKNOWN})
@@ -19,12 +19,18 @@ def targets(rollout: Rollout) -> frozenset[tuple[str, str]]:
     return frozenset(rollout.targets)
 
 
-def debtor(rollout: Rollout, place: str) -> tuple[str, str, str]:
+def debtor(rollout: Rollout, place: str, part: str = "") -> tuple[str, str, str]:
     """(service, environment, part) for which a rollout makes and pays debts at a place.
 
-    All parts are the whole service, and so is a service without parts: the part is empty then.
+    All parts are the whole service, and so is a service without parts: the part is empty then, which pays for all of
+    them. The part is one of the rollout's own service; of another that its edit moves along, it is the whole.
+
+    Args:
+        part: the one that moved, of a rollout of all parts: each owes by itself, so that each can pay.
     """
-    return (*rollout.target(place), "" if rollout.part == "all" else rollout.part)
+    service, environment = rollout.target(place)
+    mine = part or (rollout.part if rollout.part != ALL else "")
+    return service, environment, mine if service == rollout.service else ""
 
 
 def taken_over(rollout: Rollout | None, number: int, by: Rollout, at: datetime) -> Rollout:

@@ -8,7 +8,8 @@ import statistics
 from . import values
 from .model import Actor, Service
 from .orders import Order
-from .rollout import Kind, Rollout, State, Step, StepName
+from .rollout import ALL, Kind, Rollout, State, Step, StepName
+from .situation import Situation
 from .steps.gate import BEFORE
 from .world import World
 
@@ -20,15 +21,17 @@ async def drafted(world: World, actor: Actor, order: Order, kind: Kind, takeover
     if kind is not Kind.APPLY:
         names = (StepName.EDIT, StepName.MERGE, *names)
     first = (Step(StepName.GATE, stage=BEFORE),) if order.ask_first else ()
-    running = {e: order.situation.running(e) for e in order.situation.serving}
+    running = _running(order.situation)
     bad = next((running[e] for e in order.environments if running.get(e) not in ("", order.tag)), "")
     return Rollout(
         id=secrets.token_hex(8),
         kind=kind,
         service=order.service.name,
+        part=order.subject.part,
+        group=order.subject.group,
         environments=order.environments,
         tag=order.tag,
-        before={e: running.get(e, "") for e in order.environments},
+        before={place: _before(order, place) for place in order.environments},
         actor=actor.person.name,
         shell=actor.person.shell,
         account=f"{actor.network}:{actor.account}",
@@ -36,13 +39,18 @@ async def drafted(world: World, actor: Actor, order: Order, kind: Kind, takeover
         created=world.clock.now(),
         steps=(*first, *(Step(name) for name in names)),
         reason=world.redactor.text(order.request.reason),
-        pending=_pending(order),
+        pending=order.pending,
         facts={
             "nick": actor.nick,
             "running": running,
             "git": dict(order.situation.git),
             "bad_tag": order.situation.git.get(order.environments[0], bad),
-            "timeout": {e: values.timeout(order.tree, order.service.name) for e in order.environments},
+            "timeout": {place: _timeout(order, place) for place in order.environments},
+            "pin": "--pin" in order.request.options,
+            "alone": "--alone" in order.request.options,
+            "absent": order.absent,
+            "parts": {name: _running(seen) for name, seen in order.situation.parts.items()},
+            **order.subject.facts(),
             "files": sorted(order.plan.files),
             "ask_first": order.ask_first,
             "takeover": list(takeover),
@@ -62,8 +70,10 @@ async def _usual_gate(world: World) -> float:
 
 async def _commits(world: World, order: Order) -> int:
     """How many merged changes lie between what runs and what is asked for; 0 where the ledger cannot tell."""
-    known = await world.store.builds(image=order.service.image, limit=500)
-    merged = {b.tag: b.merged for b in known}
+    own = order.subject.own
+    one = own.images[:1] if own.part != ALL else ()  # parts are built apart
+    known = await world.store.builds(image=one[0], limit=500) if one else ()
+    merged = {own.in_git(b.tag): b.merged for b in known}
     old, new = order.situation.running(order.environments[0]), order.tag
     if old not in merged or new not in merged:
         return 0
@@ -74,8 +84,17 @@ def _first_room(service: Service) -> str:
     return service.rooms[0].partition("/")[2] if service.rooms else ""
 
 
-def _pending(order: Order) -> tuple[str, ...]:
-    """The environments outside the targets that the edit leaves behind git."""
-    changed = ((e, new) for e, (old, new) in order.plan.effect.items() if old != new and e not in order.environments)
-    seen = order.situation.serving  # where nothing of it runs, nothing is left behind
-    return tuple(e for e, new in changed if order.situation.running(e) != new and (e not in seen or seen[e]))
+def _timeout(order: Order, place: str) -> int:
+    name = order.subject.at(place)[0].service.name
+    return values.timeout(order.trees[name], name)
+
+
+def _running(situation: Situation) -> dict[str, str]:
+    """Place -> the tag that runs there."""
+    return {place: situation.running(place) for place in situation.serving}
+
+
+def _before(order: Order, place: str) -> str:
+    """The tag that runs; "" where several parts run several."""
+    runs = [tag for tag, (_, pods) in order.situation.serving.get(place, {}).items() if pods]
+    return "" if order.subject.part == ALL and len(runs) > 1 else order.situation.running(place)

@@ -170,6 +170,11 @@ class Catalogue:
                 return person
         return None
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """What may be said after `@`: the groups, and every service, whose shared file may make one."""
+        return tuple(dict.fromkeys((*(s.group for s in self.services.values() if s.group), *self.services)))
+
     def group(self, name: str) -> tuple[Service, ...]:
         """The services that say they are in a group, in the catalogue's order."""
         return tuple(s for s in self.services.values() if s.group == name and name)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from . import builds, grammar, policy, values
 from .errors import EditRefusedError, NotFoundError, RequestError, TemporaryError
-from .grammar import NOTHING, Request
+from .grammar import NOTHING, Request, Target
 from .model import Environment, Service, short_tag
-from .ports import BuildState, Tree
-from .rollout import Kind, Rollout, State, StepName, StepState
+from .places import environments as environments_of
+from .places import joined, listed, split
+from .ports import Tree
+from .rollout import Kind
 from .situation import Situation, survey
+from .subject import Member, Subject, known, member
+from .tagging import Tagging, silent
+from .targets import ANY, part_names, read_trees, services_of
 from .world import World
+
+#: so many parts are told in one line
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -21,18 +29,65 @@ class Order:
     """A request that was checked against the world.
 
     Attributes:
+        environments: the places to serve, in their order.
         tag: whole tag, as it stands in git.
+        trees: service -> its files at the commit that all this was read at.
         ask_first: why a person is asked before anything is written; empty if nobody need be.
     """
 
-    service: Service
+    subject: Subject
     environments: tuple[str, ...]
     tag: str
     situation: Situation
-    tree: Tree
+    trees: Mapping[str, Tree]
     plan: values.EditPlan
     request: Request
     ask_first: str = ""
+
+    @property
+    def service(self) -> Service:
+        """The subject's own service."""
+        return self.subject.service
+
+    @property
+    def title(self) -> str:
+        """`citoid codfw and eqiad`."""
+        return f"{self.subject.title} {joined(environments_of(self.environments))}"
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """The places outside the targets that the edit leaves behind git."""
+        late: set[str] = set()
+        for seen, effect in moves(self.plan, self.situation):
+            changed = {p: new for p, (old, new) in effect.items() if old != new and p not in self.environments}
+            # where nothing of it runs, nothing is left behind
+            late |= {
+                p for p, new in changed.items() if seen.running(p) != new and (p not in seen.serving or seen.serving[p])
+            }
+        return tuple(place for place in self.plan.effect if place in late)
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The tags that its places run, each once; of every part where all are meant."""
+        seen = self.situation.meant(self.subject)
+        return tuple(dict.fromkeys(filter(None, (each.running(p) for each in seen for p in self.environments))))
+
+    def runs_alone(self, place: str) -> bool:
+        """Whether a place runs the tag, in every part where all are meant."""
+        seen = self.situation.meant(self.subject)
+        return {each.running(place) for each in seen} - {""} == {self.tag}
+
+    @property
+    def absent(self) -> list[tuple[str, str]]:
+        """(service, environments) of members that are not everywhere where the others are served."""
+        named = environments_of(self.environments)
+        lacking = {m.service.name: [e for e in named if e not in m.environments] for m in self.subject.members}
+        return [(name, joined(names, "or")) for name, names in lacking.items() if names]
+
+    @property
+    def short(self) -> str:
+        """The tag as people say it."""
+        return short_tag(self.tag, self.service.suffix)
 
 
 class Orders:
@@ -40,144 +95,186 @@ class Orders:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.tagging = Tagging(world)
 
     def parse(self, verb: str, text: str, default: str = "") -> Request:
         """The request in a command's words; *default* stands in for a missing environment."""
         catalogue = self.world.catalogue
-        request = grammar.parse_target(verb, text, catalogue.services, catalogue.environments)
+        request = grammar.parse_target(verb, text, catalogue.services, catalogue.environments, catalogue.groups)
         if not request.environment and default:
             return replace(request, environment=default)
         if not request.environment:
             which = f"{grammar.clip(request.tag)} is no environment." if request.tag else "which environment?"
             raise RequestError(
-                f"{which} {grammar.usage(verb, request.service)}, ENV one of "
+                f"{which} {grammar.usage(verb, request.title)}, ENV one of "
                 f"{', '.join([*catalogue.environments, 'production'])}. {NOTHING}"
             )
         return request
 
-    async def check(self, request: Request, kind: Kind) -> Order:
-        """Check a request against Gerrit, registry and cluster; RequestError says what does not fit."""
-        world, service = self.world, self.world.catalogue.services[request.service]
+    async def services(self, target: Target) -> tuple[Service, ...]:
+        """The services that a target means; see `targets.services_of`."""
         try:
-            tip = await world.charts.tip()
-            tree = await world.charts.tree(tip, service.name)
+            return await services_of(self.world, target)
         except TemporaryError as error:
-            raise RequestError(f"Gerrit does not answer, so I cannot read the charts: {error}. {NOTHING}") from error
-        known = self.environments(tree, service)
-        environments = tuple(e.name for e in policy.resolve_environment(request.environment, known, service.name))
-        if kind is not Kind.APPLY:
-            await asyncio.to_thread(_refuse_uneditable, tree, service, environments)
-        names = tuple(e.name for e in known)
-        situation = await survey(world, service, names, 10.0, tree)
-        missing = [situation.problems[e] for e in environments if e in situation.problems]
-        if missing:
-            raise RequestError(f"I cannot see {', '.join(environments)} of {service.name}: {missing[0]}. {NOTHING}")
-        tag = await self._tag(request, kind, service, environments, known, situation)
-        try:
-            plan = values.EditPlan(already=True)
-            if kind is not Kind.APPLY:
-                plan = await asyncio.to_thread(values.plan, tree, service.name, environments, tag)
-        except EditRefusedError as error:
-            raise RequestError(f"{error}. {NOTHING}") from error
-        plan = replace(plan, effect={e: plan.effect[e] for e in (*names, *plan.effect) if e in plan.effect})
-        if kind is Kind.DEPLOY:
-            await self._refuse_to_undo(service, plan, tag, situation)
-        first = takes_away(plan, environments, situation, service.suffix) if kind is Kind.DEPLOY else ""
-        return Order(service, environments, tag, situation, tree, plan, request, first)
+            raise _unread(error) from error
 
-    def environments(self, tree: Tree, service: Service) -> tuple[Environment, ...]:
-        """A service's own environments that the catalogue knows, in rollout order."""
-        names = values.environments(tree, service.name)
+    async def check(self, request: Request, kind: Kind, services: Sequence[Service] = ()) -> Order:
+        """Check a request against Gerrit, registry and cluster; RequestError says what does not fit.
+
+        Args:
+            services: those it means, if they are known already; see `services`.
+        """
+        services = services or await self.services(request.target)
+        trees = await self._trees(services)
+        members = [await asyncio.to_thread(member, trees[s.name], s, request.target.part) for s in services]
+        subject = Subject(tuple(members), request.target.group)
+        every = self._environments(members)
+        named = policy.resolve_environment(request.environment, every, request.title)
+        places, around = subject.places(e.name for e in named), subject
+        if kind is not Kind.APPLY:
+            around = await self._with_others(request, kind, subject, trees, places)
+        seen = around.places(e.name for e in self._environments(around.members))
+        situation = await survey(self.world, around, seen, 10.0, _trees_of(around, trees))
+        blind = [place for place in places if place in situation.problems]
+        if blind:
+            raise RequestError(
+                f"I cannot see {listed(blind, subject.service.name)} of {subject.title}: "
+                f"{situation.problems[blind[0]]}. {NOTHING}"
+            )
+        tag = await self.tagging.choose(request, kind, subject, places, situation, around.members)
+        plan = values.EditPlan(already=True)
+        if kind is not Kind.APPLY:
+            plan = await asyncio.to_thread(_plan, subject, trees, places, tag, "--pin" in request.options)
+            plan = replace(plan, effect={p: plan.effect[p] for p in (*seen, *plan.effect) if p in plan.effect})
+        if kind is Kind.DEPLOY or (kind is Kind.ROLLBACK and request.tag):
+            await self._refuse_missing(around, trees, plan, places, tag)
+        if kind is Kind.DEPLOY:
+            await self._refuse_to_undo(request, subject, plan, tag, situation)
+        first = takes_away(plan, places, situation, subject.service) if kind is Kind.DEPLOY else ""
+        return Order(subject, places, tag, situation, trees, plan, request, first)
+
+    async def which_part(self, service: Service, verb: str, environment: str, tree: Tree | None = None) -> str:
+        """The line that asks which part is meant; empty if the service has an image of its own, and it is in git."""
+        try:
+            tree = tree or (await self._trees((service,)))[service.name]
+        except RequestError:
+            if service.image:  # its pods can be told without git
+                return ""
+            raise
+        if (line := await asyncio.to_thread(_elsewhere, tree, service, environment)) or service.image:
+            return line
+        if not await asyncio.to_thread(part_names, tree, service):
+            return ""
+        found = await asyncio.to_thread(values.parts_of, tree, service.name, known(service))
+        found = tuple(part for part in found if environment in part.tags) or found
+        shown = []
+        for part in found[:_NAMED]:
+            mine = Member(service, part.name, part.images, tuple(filter(None, (service.image_suffix,))))
+            tags = part.tags.get(environment) or next(iter(part.tags.values()), ())
+            newest = await self.tagging.newest(mine)
+            words = [f"{part.files} files"] if part.files > 1 else []
+            words.append(joined(short_tag(tag, service.suffix) for tag in tags))
+            if newest:
+                words.append("newest" if (newest,) == tags else f"newest {short_tag(newest, service.suffix)}")
+            shown.append(f"{mine.title} ({', '.join(words)})")
+        example = f"!{verb} {service.name}/{found[0].name} {environment or 'ENV'}"
+        shown += [f"and {len(found) - _NAMED} more: !versions {service.name}"] if len(found) > _NAMED else []
+        shown += [f"{service.name}/{values.ALL}"] if len(found) > 1 else []
+        return f"which part? {' · '.join(shown)}. E.g. {example}. {NOTHING}"
+
+    async def _trees(self, services: Sequence[Service]) -> dict[str, Tree]:
+        try:
+            return await read_trees(self.world, services)
+        except TemporaryError as error:
+            raise _unread(error) from error
+
+    def _environments(self, members: Sequence[Member]) -> tuple[Environment, ...]:
+        """The members' own environments that the catalogue knows, in rollout order."""
+        names = {name for each in members for name in each.environments}
         return policy.order(e for e in self.world.catalogue.environments.values() if e.name in names)
 
-    async def _tag(
-        self,
-        request: Request,
-        kind: Kind,
-        service: Service,
-        environments: Sequence[str],
-        known: Sequence[Environment],
-        situation: Situation,
-    ) -> str:
-        if kind is Kind.APPLY:
-            tags = {situation.git.get(e, "") for e in environments}
-            return tags.pop() if len(tags) == 1 else ""
-        if kind is Kind.ROLLBACK and not request.tag:
-            return await self._ran_before(service, environments, situation)
-        try:
-            if request.tag:
-                tag = builds.resolve(request.tag, await self.world.registry.tags(service.image), service.suffix)
-            elif any(e.kind == "staging" for e in known if e.name in environments):
-                tag = await self._newest(service)
-            else:
-                tag = self._staging_tag(service, known, situation)
-            digest = await self.world.registry.digest(service.image, tag)
-        except TemporaryError as error:
-            raise RequestError(
-                f"the registry does not answer, so I cannot check the image: {error}. {NOTHING}"
-            ) from error
-        if digest is None:
-            raise NotFoundError(f"{service.image}:{tag} is not in the registry. {NOTHING}")
-        return tag
+    async def _with_others(
+        self, request: Request, kind: Kind, subject: Subject, trees: Mapping[str, Tree], places: Sequence[str]
+    ) -> Subject:
+        """The subject, and behind it the other services that its edit moves too.
 
-    async def _newest(self, service: Service) -> str:
-        ready = [b for b in await self.world.store.builds(image=service.image, states={BuildState.READY}) if b.said]
-        if not ready:
-            raise NotFoundError(
-                f"no image of {service.name} was announced yet: say the tag, !deploy {service.name} ENV TAG. {NOTHING}"
-            )
-        return builds.latest(ready)
-
-    def _staging_tag(self, service: Service, known: Sequence[Environment], situation: Situation) -> str:
-        staging = next((e.name for e in known if e.kind == "staging"), "")
-        if not staging:
-            raise RequestError(f"{service.name} has no staging to take the tag from: say the tag. {NOTHING}")
-        if staging in situation.problems:
-            raise RequestError(f"I cannot see what staging runs: {situation.problems[staging]}. {NOTHING}")
-        tags = situation.serving.get(staging, {})
-        ready = [tag for tag, (up, all_) in tags.items() if up]
-        if len(ready) != 1 or tags[ready[0]][0] != tags[ready[0]][1]:
-            shown = ", ".join(f"{short_tag(t, service.suffix)} {up}/{n}" for t, (up, n) in tags.items()) or "nothing"
-            raise RequestError(
-                f"staging is no proof just now: it runs {shown}. Mend it, or say the tag: !deploy {service.name} production TAG. {NOTHING}"
-            )
-        return ready[0]
-
-    async def _ran_before(self, service: Service, environments: Sequence[str], situation: Situation) -> str:
-        """The tag our last rollout there replaced; one for all environments, or we ask which.
-
-        Rollbacks do not count, or going back twice would go forward; neither does what never touched the place.
+        Raises:
+            RequestError: the files cannot be edited, a part must be named, or nobody said that the others may move.
         """
-        found: dict[str, str] = {}
-        rollouts = await self.world.store.find(service=service.name, limit=200)
-        _refuse_if_back_already(rollouts, service, environments, situation)
-        for rollout in rollouts:
-            for environment in environments:
-                before, running = rollout.before.get(environment, ""), situation.running(environment)
-                stands = before == running == situation.git.get(environment, "")
-                if environment in found or before in ("", rollout.tag) or stands or rollout.kind is Kind.ROLLBACK:
-                    continue
-                if touched(rollout, environment):
-                    found[environment] = before
-        tags = set(found.values())
-        if len(tags) == 1 and len(found) == len(environments):
-            return tags.pop()
-        shown = "; ".join(f"{e} ran {short_tag(t, service.suffix)}" for e, t in found.items()) or "I have no record"
-        raise RequestError(
-            f"back to what? {shown}. Say the tag: !rollback {service.name} {' '.join(environments[:1])} TAG. {NOTHING}"
+        verb = "rollback" if kind is Kind.ROLLBACK else "deploy"
+        own, target = subject.service, request.target
+        whole = not (target.part or target.group or own.image)
+        if whole and (line := await self.which_part(own, verb, request.environment, trees[own.name])):
+            raise RequestError(line)
+        # files that allow no edit are named before the registry is asked about tags that could not be written
+        probe = await asyncio.to_thread(_plan, subject, trees, places, ANY, "--pin" in request.options)
+        others = subject.others(probe)
+        if others and not target.group and "--alone" not in request.options:
+            raise RequestError(self._shared(subject, probe, others, verb, request.environment))
+        if "--alone" in request.options and target.group:
+            raise RequestError(f"--alone is for one service of {request.title}, not for all of it. {NOTHING}")
+        catalogue = self.world.catalogue.services
+        found = [catalogue.get(name) or Service(name, "", own.image, suffix=own.suffix) for name in others]
+        beside = [await asyncio.to_thread(member, holding_tree(trees, s.name), s) for s in found]
+        return Subject((*subject.members, *beside), subject.group)
+
+    def _shared(
+        self, subject: Subject, probe: values.EditPlan, others: Sequence[str], verb: str, environment: str
+    ) -> str:
+        """One file holds the tag of several services: say all of them, or this one alone."""
+        own, catalogue = subject.service, self.world.catalogue
+        file = next(iter(probe.files))
+        holder = file.split("/")[-2] if "/" in file else ""
+        group = own.group or (holder if holder in catalogue.services else own.name)
+        declared = {service.name for service in catalogue.group(group)}
+        ours = declared or {name for name in (own.name, *others) if name in catalogue.services}
+        strangers = [name for name in others if name not in ours]
+        of = f"@{group}" if declared else "my catalogue"
+        be = f"is not in {of} and becomes" if len(strangers) == 1 else f"are not in {of} and become"
+        foreign = f" {joined(strangers)} {be} pending." if strangers else ""
+        does = f"{'takes back' if verb == 'rollback' else 'applies'} {len(ours) if strangers else f'all {len(ours)}'}"
+        return (
+            f"{'/'.join(file.split('/')[-2:])} holds one tag for {len(others) + 1} services. !{verb} @{group} "
+            f"{environment} {does}, one after the other.{foreign} Only {own.name}, {len(others)} "
+            f"pending: !{verb} {own.name} {environment} --alone. {NOTHING}"
         )
 
-    async def _refuse_to_undo(self, service: Service, plan: values.EditPlan, tag: str, situation: Situation) -> None:
+    async def _refuse_missing(
+        self, around: Subject, trees: Mapping[str, Tree], plan: values.EditPlan, places: Sequence[str], tag: str
+    ) -> None:
+        """Every image that the edit makes somebody run must be in the registry, the bystanders' too."""
+        wanted = await asyncio.to_thread(_references, around, trees, plan, (*places, *plan.effect), tag)
+        try:
+            found = await asyncio.gather(*(self.world.registry.digest(name, tag_) for name, tag_ in wanted))
+        except TemporaryError as error:
+            raise silent(error) from error
+        missing = [f"{name}:{tag_}" for (name, tag_), digest in zip(wanted, found, strict=True) if digest is None]
+        if missing:
+            verb = "are" if len(missing) > 1 else "is"
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            raise NotFoundError(f"{', '.join(missing[:3])}{more} {verb} not in the registry. {NOTHING}")
+
+    async def _refuse_to_undo(
+        self, request: Request, subject: Subject, plan: values.EditPlan, tag: str, situation: Situation
+    ) -> None:
         """Law 4: somebody's newer hand-made bump that runs nowhere is not undone silently."""
-        ours = {r.tag for r in await self.world.store.find(service=service.name, limit=50)}
-        running = {situation.running(e) for e in situation.serving}
-        for environment, (old, new) in plan.effect.items():
-            if old == new or old in running or old in ours or not builds.newer(old, tag):
+        own, suffix = subject.service.name, subject.service.suffix
+        movers = dict.fromkeys(split(place, own)[0] for place in plan.effect)
+        known = [r for name in movers for r in await self.world.store.find(service=name, limit=50)]
+        ours = {r.tag for r in known if subject.covers(r.part)}
+        alone = " --alone" if "--alone" in request.options else ""
+        for seen, effect in moves(plan, situation):
+            running = {seen.running(place) for place in seen.serving}
+            found = ((p, old) for p, (old, new) in effect.items() if old != new and old not in running | ours)
+            place, old = next(((p, old) for p, old in found if builds.newer(old, tag)), ("", ""))
+            if not place:
                 continue
-            short = short_tag(old, service.suffix)
+            short, (service, environment) = short_tag(old, suffix), split(place, own)
+            title = seen.subject if plan.parts else subject.title
+            whose = title if service == own and not subject.group else service
             raise RequestError(
-                f"not started. git says {short} for {service.name} {environment}: a bump made by hand, running nowhere, "
-                f"newer than {short_tag(tag, service.suffix)}. Go forward: !deploy {service.name} {environment} {short}, "
+                f"not started. git says {short} for {whose} {environment}: a bump made by hand, running nowhere, "
+                f"newer than {short_tag(tag, suffix)}. Go forward: !deploy {title} {environment} {short}{alone}, "
                 f"or take that change back in Gerrit first. {NOTHING}"
             )
 
@@ -185,69 +282,87 @@ class Orders:
         """The line to say where git and every target have the tag already; empty where there is work."""
         if not order.plan.already:
             return ""
-        for environment in order.environments:
-            tags = order.situation.serving.get(environment, {})
+        for place in order.environments:
+            tags = order.situation.serving.get(place, {})
             if [t for t, (_, n) in tags.items() if n] != [order.tag] or tags[order.tag][0] != tags[order.tag][1]:
                 return ""
-        up, n = order.situation.serving[order.environments[0]][order.tag]
-        verb = "runs" if len(order.environments) == 1 else "run"
-        return f"{title(order)} already {verb} {short(order)} ({up}/{n}). Nothing to do."
+        counts = [order.situation.serving[place][order.tag] for place in order.environments]
+        up, n = sum(ready for ready, _ in counts), sum(pods for _, pods in counts)
+        verb = "runs" if len(environments_of(order.environments)) == 1 else "run"
+        return f"{order.title} already {verb} {order.short} ({up}/{n}). Nothing to do."
 
 
-def _refuse_uneditable(tree: Tree, service: Service, environments: Sequence[str]) -> None:
-    """Files that allow no edit are named before the registry is asked about tags that could not be written."""
+def _elsewhere(tree: Tree, service: Service, environment: str) -> str:
+    """The line that says that a service is not deployed from git; empty if git has a tag of it."""
     try:
-        values.plan(tree, service.name, environments, "any")
+        if values.parts_of(tree, service.name, known(service)):
+            return ""
+    except EditRefusedError:  # files that cannot be read are told by the edit
+        return ""
+    way = f"!apply {service.name} {environment or 'ENV'} brings the rest"
+    return f"{service.name} is not deployed by me: its tag is not in git. {way}. {NOTHING}"
+
+
+def _plan(subject: Subject, trees: Mapping[str, Tree], places: Sequence[str], tag: str, pin: bool) -> values.EditPlan:
+    """The edit, or why there is none as a line for people."""
+    try:
+        return subject.plan(trees, places, tag, pin)
     except EditRefusedError as error:
-        raise RequestError(f"{error}. {NOTHING}") from error
+        own, where = subject.service, environments_of(places)
+        line = _elsewhere(trees[own.name], own, where[0] if len(where) == 1 else "production")
+        raise RequestError(line or f"{error}. {NOTHING}") from error
 
 
-def touched(rollout: Rollout, environment: str) -> bool:
-    """Whether a rollout changed git, or began an apply, for an environment of its own."""
-    merged = rollout.step(StepName.MERGE)
-    wrote = merged is not None and merged.state is StepState.DONE and not merged.result.get("already")
-    begun = (
-        s.name is StepName.APPLY and s.environment == environment and s.state is not StepState.TODO
-        for s in rollout.steps
-    )
-    return wrote or any(begun)
+def _unread(error: TemporaryError) -> RequestError:
+    return RequestError(f"Gerrit does not answer, so I cannot read the charts: {error}. {NOTHING}")
 
 
-def _refuse_if_back_already(
-    rollouts: Sequence[Rollout], service: Service, environments: Sequence[str], situation: Situation
-) -> None:
-    """A failure that is mended already must not send a later `!rollback` one image too far."""
-    failed = next((r for r in rollouts if set(environments) & set(r.environments)), None)
-    if failed is None or failed.state is not State.FAILED:
-        return
-    back = {failed.before.get(e, "") for e in environments}
-    now = {situation.running(e) for e in environments} | {situation.git.get(e, "") for e in environments}
-    if back == now and len(now) == 1 and "" not in now:
-        tag = short_tag(now.pop(), service.suffix)
-        raise RequestError(
-            f"{service.name} {' and '.join(environments)} is back on {tag} already, in git and pods (#{failed.number} "
-            f"failed there). To go further back say the tag: !rollback {service.name} {environments[0]} TAG. {NOTHING}"
-        )
+def _trees_of(around: Subject, trees: Mapping[str, Tree]) -> dict[str, Tree]:
+    """Service -> the tree that has its files: its own, or that of a member that shares one with it."""
+    return {each.service.name: holding_tree(trees, each.service.name) for each in around.members}
 
 
-def takes_away(plan: values.EditPlan, targets: Sequence[str], situation: Situation, suffix: str) -> str:
-    """Law 4: which other environments would lose a tag that they run to an older one; empty if none would."""
+def holding_tree(trees: Mapping[str, Tree], name: str) -> Tree:
+    """The tree that has a service's files: its own, else the first in which it is one of the sharers."""
+    found = (tree for tree in trees.values() if any(name in sharers for sharers in tree.sharers.values()))
+    return trees.get(name) or next(found, next(iter(trees.values())))
+
+
+def _references(
+    around: Subject, trees: Mapping[str, Tree], plan: values.EditPlan, places: Sequence[str], tag: str
+) -> tuple[tuple[str, str], ...]:
+    """(repository, tag) of the images that places run after the edit; by the catalogue where files do not say."""
+    all_trees = _trees_of(around, trees)
+    found: dict[tuple[str, str], None] = {}
+    for place in dict.fromkeys(places):
+        each, environment = around.at(place)
+        tree = all_trees[each.service.name]
+        after = replace(tree, files={**tree.files, **plan.files})
+        try:
+            named = each.release_images(after, environment)
+        except EditRefusedError:
+            named = {}
+        mine = [image for images in named.values() for image in images if image.tag == tag]
+        refs = [(image.name, f"{image.tag}{image.end}") for image in mine]
+        found |= dict.fromkeys(refs or [(name, tag + end) for name in each.images for end in each.ends or ("",)])
+    return tuple(found)
+
+
+def moves(plan: values.EditPlan, situation: Situation) -> tuple[tuple[Situation, Mapping[str, tuple[str, str]]], ...]:
+    """What an edit moves, beside what there is of just that: part by part where all of them move."""
+    apart = tuple((situation.parts[name], effect) for name, effect in plan.parts.items() if name in situation.parts)
+    return apart or ((situation, plan.effect),)
+
+
+def takes_away(plan: values.EditPlan, targets: Sequence[str], situation: Situation, service: Service) -> str:
+    """Law 4: which other places would lose a tag that they run to an older one; empty if none would."""
     lost = {
-        environment: old
-        for environment, (old, new) in plan.effect.items()
-        if environment not in targets and situation.running(environment) == old and builds.newer(old, new)
+        place: old
+        for seen, effect in moves(plan, situation)
+        for place, (old, new) in effect.items()
+        if place not in targets and seen.running(place) == old and builds.newer(old, new)
     }
     if not lost:
         return ""
-    tags = ", ".join(sorted({short_tag(tag, suffix) for tag in lost.values()}))
-    return f"this takes {tags} away from {' and '.join(lost)}, which run{'s' if len(lost) == 1 else ''} it"
-
-
-def title(order: Order) -> str:
-    """`citoid codfw and eqiad`."""
-    return f"{order.service.name} {' and '.join(order.environments)}"
-
-
-def short(order: Order) -> str:
-    """The order's tag as people say it."""
-    return short_tag(order.tag, order.service.suffix)
+    tags = ", ".join(sorted({short_tag(tag, service.suffix) for tag in lost.values()}))
+    return f"this takes {tags} away from {listed(lost, service.name)}, which run{'s' if len(lost) == 1 else ''} it"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 #: so many services are named one by one; the page names all
 _NAMED = 4
@@ -24,32 +24,43 @@ def slug(place: str) -> str:
     return place.replace("/", ".")
 
 
-def spoken(place: str) -> str:
-    """One place for people: `codfw`, `shellbox-media codfw`."""
-    return place.replace("/", " ")
-
-
 def environments(places: Iterable[str]) -> tuple[str, ...]:
     """The environments of places, each once, in their order."""
     return tuple(dict.fromkeys(place.rpartition("/")[2] for place in places))
 
 
-def listed(places: Iterable[str], own: str, last: str = "and") -> str:
-    """Places for people: `codfw and eqiad`, or `codfw and eqiad of shellbox and shellbox-media`."""
+def listed(places: Iterable[str], own: str, last: str = "and", named: bool = False) -> str:
+    """Places for people: `codfw and eqiad`, or `codfw and eqiad of shellbox and shellbox-media`.
+
+    With *named* the own service is named too where it is alone, as in a group, where an environment is several places.
+    """
     kept = tuple(places)
-    if not any("/" in place for place in kept):
+    if not named and not any("/" in place for place in kept):
         return joined(kept, last)
+    return grouped((split(place, own) for place in kept), last)
+
+
+def grouped(pairs: Iterable[tuple[str, str]], last: str = "and") -> str:
+    """(service, environment) pairs for people, the services with the same environments together."""
     of: dict[str, list[str]] = {}
-    for place in kept:
-        service, environment = split(place, own)
+    for service, environment in pairs:
         of.setdefault(service, []).append(environment)
     alike: dict[tuple[str, ...], list[str]] = {}
     for service, names in of.items():
         alike.setdefault(tuple(names), []).append(service)
-    return "; ".join(f"{joined(names, last)} of {_services(services)}" for names, services in alike.items())
+    return "; ".join(f"{joined(names, last)} of {named_services(services)}" for names, services in alike.items())
 
 
-def _services(names: list[str]) -> str:
+def told(texts: Mapping[str, str], own: str, between: str = "; ", named: bool = False) -> str:
+    """What there is to say of places, those with the same text together: `codfw and eqiad: 1 Deployment`."""
+    alike: dict[str, list[str]] = {}
+    for place, text in texts.items():
+        alike.setdefault(text, []).append(place)
+    return between.join(f"{listed(names, own, named=named)}: {text}" for text, names in alike.items())
+
+
+def named_services(names: Sequence[str]) -> str:
+    """Services for people: all, or how many with the first two."""
     return joined(names) if len(names) <= _NAMED else f"{len(names)} services ({names[0]}, {names[1]}, …)"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from .errors import NotAllowedError, NotFoundError, NotYetError
 from .model import Actor, Environment, EnvironmentKind, Service
+from .places import listed, named_services, split, told
 from .rollout import Kind, Rollout, State
 
 NOTHING = "Nothing done"
@@ -64,6 +65,7 @@ def authorise(
     *,
     accounts_shown: bool = True,
     ask_whom: Sequence[str] = (),
+    back: bool = False,
 ) -> None:
     """Pass if that person may say that verb there.
 
@@ -73,6 +75,7 @@ def authorise(
         verb: without "!".
         accounts_shown: False while the network vouches for nobody (services split).
         ask_whom: who can add people, for the text.
+        back: it is about a rollback under way: who may begin one may answer, stop and retry it.
 
     Raises:
         NotAllowedError: he may not; the text says why and what to do.
@@ -96,7 +99,7 @@ def authorise(
     if service is None:
         return
     _check_room(actor, service, verb)
-    groups = service.deployers | (_RESCUERS if verb == "rollback" else frozenset())
+    groups = service.deployers | (_RESCUERS if back or verb == "rollback" else frozenset())
     if not groups & actor.person.groups:
         raise NotAllowedError(
             f"{service.name} is for {_listed(groups)}; your account {actor.account} is in "
@@ -107,7 +110,8 @@ def authorise(
 def ask(
     *,
     kind: Kind,
-    environments: Sequence[Environment],
+    places: Mapping[str, Environment],
+    own: str,
     found: Mapping[str, Mapping[str, Any]],
     first: bool,
     digest: str,
@@ -116,24 +120,26 @@ def ask(
 
     Args:
         kind: what the rollout is for.
-        environments: its targets.
-        found: environment -> its diff: `changes` (bool), `image_only` (bool), `surprises` (texts), `summary`.
+        places: its targets (`core.places`), each with the environment it is in.
+        own: the rollout's own service.
+        found: place -> its diff: `changes` (bool), `image_only` (bool), `surprises` (texts), `summary`.
         first: whether this is one of the person's first rollouts.
         digest: stands for the whole plan; the code derives from it.
     """
-    changing = [e for e in environments if found.get(e.name, {}).get("changes", True)]
+    changing = [place for place in places if found.get(place, {}).get("changes", True)]
     if not changing:
         return None
     surprises: dict[str, None] = {}
-    for environment in changing:
+    for place in changing:
         unread = ("the diff could not be read",)
-        surprises.update(dict.fromkeys(found.get(environment.name, {}).get("surprises", unread)))
-    production = any(e.kind is EnvironmentKind.PRODUCTION for e in changing)
+        surprises.update(dict.fromkeys(found.get(place, {}).get("surprises", unread)))
+    production = any(places[place].kind is EnvironmentKind.PRODUCTION for place in changing)
     counted = len(surprises) if kind is not Kind.ROLLBACK else 0
     if not (production or first or counted):
         return None
-    prefix = where(environments) + ("-back" if kind is Kind.ROLLBACK else "")
-    return Ask(code(digest, prefix), counted, _text(changing, found), tuple(surprises))
+    prefix = where(places.values()) + ("-back" if kind is Kind.ROLLBACK else "")
+    text = _text(changing, own, found, len(changing) == len(places))
+    return Ask(code(digest, prefix), counted, text, tuple(surprises))
 
 
 def code(digest: str, prefix: str) -> str:
@@ -146,11 +152,12 @@ def code(digest: str, prefix: str) -> str:
     return f"{prefix}-{letters}"
 
 
-def where(environments: Sequence[Environment]) -> str:
+def where(environments: Iterable[Environment]) -> str:
     """What a code begins with: the environment's name, or "prod" for several of production."""
-    if len(environments) == 1:
-        return environments[0].name
-    return "prod" if all(e.kind is EnvironmentKind.PRODUCTION for e in environments) else "all"
+    found = {e.name: e for e in environments}
+    if len(found) == 1:
+        return next(iter(found))
+    return "prod" if all(e.kind is EnvironmentKind.PRODUCTION for e in found.values()) else "all"
 
 
 def matches(code_given: str, count_given: int, rollout: Rollout, now: datetime | None = None) -> Answer:
@@ -223,18 +230,19 @@ def _check_room(actor: Actor, service: Service, verb: str) -> None:
     raise NotAllowedError(f"say that in {at or 'a room of the service'}, where {service.name} is deployed. {NOTHING}")
 
 
-def _text(changing: Sequence[Environment], found: Mapping[str, Mapping[str, Any]]) -> str:
+def _text(changing: Sequence[str], own: str, found: Mapping[str, Mapping[str, Any]], all_of_them: bool) -> str:
     """What the diffs say; said once where they say the same."""
-    by_text: dict[str, list[str]] = {}
-    for environment in changing:
-        summary = str(found.get(environment.name, {}).get("summary", "the diff could not be read"))
-        by_text.setdefault(summary, []).append(environment.name)
-    pods = sum(int(found.get(e.name, {}).get("pods", 0)) for e in changing)
+    texts = {place: str(found.get(place, {}).get("summary", "the diff could not be read")) for place in changing}
+    pods = sum(int(found.get(place, {}).get("pods", 0)) for place in changing)
     restart = f"; {pods} pod{'s' if pods != 1 else ''} restart{'' if pods != 1 else 's'}" if pods else ""
-    if len(by_text) == 1:
-        each = f"{' and '.join(e.name for e in changing)} each: " if len(changing) > 1 else ""
-        return f"{each}{next(iter(by_text))}{restart}"
-    return " · ".join(f"{', '.join(names)}: {summary}" for summary, names in by_text.items()) + restart
+    if len(set(texts.values())) > 1:
+        return told(texts, own, " · ") + restart
+    services = tuple(dict.fromkeys(split(place, own)[0] for place in changing))
+    where = f" of {named_services(services)}" if len(services) > 1 else ""
+    if not all_of_them:  # else the line begins with their names
+        where = f": {listed(changing, own)}"
+    each = f", in each{where}" if len(changing) > 1 else ""
+    return f"{texts[changing[0]]}{each}{restart}"
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -426,8 +426,7 @@ class Store(Protocol):
     async def set_debts(self, add: Sequence[Debt], paid: Sequence[tuple[str, str, str]]) -> None:
         """Record and clear debts; *paid* are (service, environment, part).
 
-        An empty part pays all parts of that place. A named one pays its own debt, and one without a part, which was
-        made for the whole service.
+        An empty part pays all parts of that place, a named one its own debt only.
         """
         ...
 

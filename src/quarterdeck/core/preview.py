@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from . import diff as reader
 from . import policy
 from . import releases as listing
-from .errors import PermanentError, RequestError, TemporaryError
+from .errors import EditRefusedError, PermanentError, RequestError, TemporaryError
 from .model import Actor, short_tag
 from .orders import Order, Orders
+from .places import environments as environments_of
+from .places import listed, slug, told
 from .ports import JobState
 from .rollout import Kind
 from .steps.describe import describe, expected
+from .values import ALL, ReleaseImage
 from .world import World
 
 
@@ -32,44 +36,59 @@ class Preview:
         request = self.orders.parse("preview", rest if first.lower() in ("apply", "deploy") else text)
         order = await self.orders.check(request, kind)
         try:
-            found = await asyncio.gather(*(self._diff(order, environment) for environment in order.environments))
+            found = await asyncio.gather(*(self._diff(order, place) for place in order.environments))
         except TimeoutError as error:
             raise RequestError(
-                f"preview of {order.service.name} had no end within {self.world.limits.diff:.0f} s. Nothing was changed"
+                f"preview of {order.subject.title} had no end within {self.world.limits.diff:.0f} s. Nothing was changed"
             ) from error
         except (PermanentError, TemporaryError) as error:
-            raise RequestError(f"preview of {order.service.name} failed: {error}. Nothing was changed") from error
+            raise RequestError(f"preview of {order.subject.title} failed: {error}. Nothing was changed") from error
         return self._words(order, kind, dict(zip(order.environments, found, strict=True)))
 
-    async def _diff(self, order: Order, environment: str) -> dict[str, Any]:
+    async def _diff(self, order: Order, place: str) -> dict[str, Any]:
         world, limits = self.world, self.world.limits
-        job = f"preview-{secrets.token_hex(8)}-{environment}"
-        script = world.host.diff_script(order.service.name, environment, order.tree.commit, order.plan.files)
+        member, environment = order.subject.at(place)
+        name, tree = member.service.name, order.trees[member.service.name]
+        job = f"preview-{secrets.token_hex(8)}-{slug(place)}"
+        script = world.host.diff_script(name, environment, tree.commit, order.plan.files)
         kept = bytearray()
 
         async def keep(_: int, chunk: bytes) -> None:
             kept.extend(chunk)
 
         async with asyncio.timeout(limits.diff):
-            while not await world.host.has_commit(order.tree.commit):
+            while not await world.host.has_commit(tree.commit):
                 await world.clock.sleep(limits.poll)
             await world.runner.start(job, script)
             status = await world.runner.follow(job, 0, keep)
         if status.state is not JobState.DONE or status.status != 0:
             last = world.redactor.text(bytes(kept).decode("utf-8", "replace")).strip().splitlines()[-1:]
-            raise PermanentError(f"helmfile diff failed in {environment}: {' '.join(last) or 'no output'}")
+            raise PermanentError(
+                f"helmfile diff failed in {order.subject.spoken(place)}: {' '.join(last) or 'no output'}"
+            )
         raw = await world.runner.read(job, "diff")
         names = listing.releases(
             await world.runner.read(job, "releases.json"), await world.runner.read(job, "revisions.json")
         )
         text = raw.decode("utf-8", "replace")
-        old = order.situation.running(environment)
-        images = expected(order.service.image, old, order.tag)
-        return describe(await asyncio.to_thread(reader.read, text, images), names, world.redactor)
+        edited = replace(tree, files={**tree.files, **order.plan.files})
+        try:
+            images = await asyncio.to_thread(member.release_images, edited, environment)
+        except EditRefusedError:  # as in a rollout: what the catalogue says
+            plain = tuple(
+                ReleaseImage(image, order.tag, end) for image in member.images for end in member.ends or ("",)
+            )
+            images = {release.name: plain for release in names}
+        if member.part not in ("", ALL):
+            names = tuple(release for release in names if release.name in images)
+        before = "" if member.part == ALL else order.situation.running(place)  # its parts may run several
+        wanted = expected([x for named in images.values() for x in named], before, order.tag)
+        read, _ = (await asyncio.to_thread(reader.read, text, wanted)).of({release.name for release in names})
+        return describe(read, names, world.redactor)
 
     def _words(self, order: Order, kind: Kind, found: Mapping[str, Mapping[str, Any]]) -> str:
         suffix = order.service.suffix
-        before = {short_tag(order.situation.running(e), suffix) for e in order.environments} - {""}
+        before = {short_tag(tag, suffix) for tag in order.runs if tag != order.tag or len(order.runs) == 1}
         move = f"{' or '.join(sorted(before))} → {short_tag(order.tag, suffix)}" if order.tag else "as git says"
         files = len(order.plan.files)
         edits = (
@@ -77,19 +96,17 @@ class Preview:
             if files
             else "git has it already"
         )
-        said = "; ".join(f"{e}: {f['summary']}" for e, f in found.items() if f["changes"]) or "nothing would change"
+        own, known = order.service.name, self.world.catalogue.environments
+        said = told({p: f["summary"] for p, f in found.items() if f["changes"]}, own) or "nothing would change"
         asked = policy.ask(
             kind=kind,
-            environments=[self.world.catalogue.environments[e] for e in order.environments],
+            places={place: known[order.subject.at(place)[1]] for place in order.environments},
+            own=own,
             found=found,
             first=False,
             digest="0" * 64,
         )
         would = f"would ask ({asked.text})" if asked else "would not ask"
-        pending = [
-            e
-            for e, (a, b) in order.plan.effect.items()
-            if a != b and e not in order.environments and order.situation.running(e) != b
-        ]
-        late = f" {', '.join(pending)} would become pending." if pending else ""
-        return f"preview {order.service.name} {' then '.join(order.environments)} {move}: {edits}; {said}; {would}.{late} Nothing was changed"
+        late = f" {listed(order.pending, own)} would become pending." if order.pending else ""
+        where = " then ".join(environments_of(order.environments))
+        return f"preview {order.subject.title} {where} {move}: {edits}; {said}; {would}.{late} Nothing was changed"

@@ -14,7 +14,7 @@ from . import grammar
 from .answers import HELP, Answers
 from .desk import Desk
 from .errors import QuarterdeckError, RequestError
-from .grammar import LATER_VERBS, NOTHING
+from .grammar import LATER_VERBS, NOTHING, Target
 from .model import Actor
 from .preview import Preview
 
@@ -62,7 +62,7 @@ class Reception:
                 return self._unknown(actor, text, addressed)
             if verb == "log" and actor.room and not addressed and not _LOG.fullmatch(text.strip()):
                 return []  # other bots' !log
-            if verb == "deploy" and (alone := self._alone(text)):
+            if verb == "deploy" and (alone := self._alone(text)) is not None:
                 return await self._options(actor, alone)
             if verb in self._say_one:
                 async with self._turn(verb, actor):
@@ -89,16 +89,21 @@ class Reception:
         named = text.startswith(f"{actor.nick}:") or (text.startswith("#") and not always)
         return text if named or not actor.room else f"{actor.nick}: {text}"
 
-    def _alone(self, text: str) -> str:
-        """The service, if it is the only word."""
-        said = text.split()
-        return said[0].lower() if len(said) == 1 and said[0].lower() in self._desk.world.catalogue.services else ""
+    def _alone(self, text: str) -> Target | None:
+        """The target, if it is the only word."""
+        said, catalogue = text.split(), self._desk.world.catalogue
+        return grammar.target_of(said[0].lower(), catalogue.services, catalogue.groups) if len(said) == 1 else None
 
-    async def _options(self, actor: Actor, name: str) -> list[str]:
+    async def _options(self, actor: Actor, target: Target) -> list[str]:
         """`!deploy citoid` alone never acts: the versions, and the exact commands."""
-        service = self._desk.world.catalogue.services[name]
-        line = await self._answers.versions_line(service)
-        return [line, self._to(actor, f"say !deploy {name} staging, or !deploy {name} production. {NOTHING}")]
+        catalogue = self._desk.world.catalogue
+        if target.service and not target.part:
+            which = await self._desk.orders.which_part(catalogue.services[target.service], "deploy", "staging")
+            if which:
+                return [self._to(actor, which)]
+        lines = await self._answers.versions_of(target)
+        title = target.title
+        return [*lines, self._to(actor, f"say !deploy {title} staging, or !deploy {title} production. {NOTHING}")]
 
     def _unknown(self, actor: Actor, text: str, addressed: bool) -> list[str]:
         word = text.lstrip("! ").split(maxsplit=1)[0].lower() if text.lstrip("! ") else ""

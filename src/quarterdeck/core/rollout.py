@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -11,6 +11,9 @@ from typing import Any
 
 from . import places
 from .errors import WrongStateError
+
+#: the part that means every part
+ALL = "all"
 
 
 class State(StrEnum):
@@ -195,6 +198,35 @@ class Rollout:
     def place(self, service: str, environment: str) -> str:
         """The place of a service's environment."""
         return places.named(service, environment, self.service)
+
+    def ran(self, place: str, part: str) -> frozenset[str]:
+        """The tags that ran at a place when we began, of one part or of all: several where the parts differed."""
+        apart: Mapping[str, Mapping[str, str]] = self.facts.get("parts", {})
+        before = [apart[part]] if part in apart else [*apart.values()] or [self.before]
+        return frozenset(tags.get(place, "") for tags in before) - {""}
+
+    def spoken(self, place: str) -> str:
+        """One of its places for people: `codfw`, or `shellbox-media codfw`; in a group the service is always named."""
+        service, environment = self.target(place)
+        return f"{service} {environment}" if environment and (self.group or "/" in place) else environment
+
+    def listed(self, where: Iterable[str]) -> str:
+        """Places for people, as `places.listed`; in a group the services are always named."""
+        return places.listed(where, self.service, named=bool(self.group))
+
+    def command(self, verb: str, environment: str) -> str:
+        """What to say for the same in an environment; an edit that was for one of several sharers says so again."""
+        alone = " --alone" if self.facts.get("alone") and verb != "apply" else ""
+        return f"!{verb} {self.title} {environment}{alone}"
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """Its places where all is done: applied where it had to be, and the pods seen to stay up."""
+        states: dict[str, set[StepState]] = {}
+        for step in self.steps:
+            if step.name in (StepName.APPLY, StepName.CHECK):
+                states.setdefault(step.environment, set()).add(step.state)
+        return tuple(place for place in self.environments if states.get(place) == {StepState.DONE})
 
     def step(self, name: StepName, environment: str = "", stage: str = "") -> Step | None:
         """The step with that key, or None."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import values
-from .errors import QuarterdeckError
-from .model import Service
+from .errors import EditRefusedError, QuarterdeckError
 from .pods import serving as serving_pods
 from .ports import Debt, Tree
 from .rollout import Rollout, StepName, StepState
+from .subject import Member, Subject, of_rollout, owed
 from .world import World
 
 #: seconds a last look may take; a failure must be told even when the world is gone
 PATIENCE = 8.0
+#: tag -> (ready pods, all pods)
+Serving = Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -24,24 +27,31 @@ class Situation:
     """One look at a service.
 
     Attributes:
-        git: environment -> tag that git's tip says; empty if it could not be read.
-        serving: environment -> tag -> (ready pods, all pods); an unreadable environment is missing.
+        subject: what it is about, as people say it.
+        git: place -> tag that git's tip says; empty if it could not be read.
+        serving: place -> tag -> (ready pods, all pods); an unreadable one is missing.
         problems: system -> what it said, for what could not be read.
+        parts: part -> what there is of it alone, where there are several and none was named.
     """
 
-    service: str
+    subject: str
     commit: str = ""
     git: Mapping[str, str] = field(default_factory=dict)
     serving: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
     debts: tuple[Debt, ...] = ()
     untouched: tuple[str, ...] = ()
     problems: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, Situation] = field(default_factory=dict)
 
-    def running(self, environment: str) -> str:
-        """The tag most ready pods of an environment run; empty if none or unreadable."""
-        tags = self.serving.get(environment, {})
+    def running(self, place: str) -> str:
+        """The tag most ready pods of a place run; empty if none or unreadable."""
+        tags = self.serving.get(place, {})
         ready = [(counts[0], counts[1], tag) for tag, counts in tags.items() if counts[1]]
         return max(ready)[2] if ready else ""
+
+    def meant(self, subject: Subject) -> tuple[Situation, ...]:
+        """What there is of all that a subject stands for: of every part by itself where all are meant."""
+        return tuple(self.parts.values()) if subject.part == values.ALL and self.parts else (self,)
 
     def facts(self) -> dict[str, Any]:
         """As data that can be stored with the rollout."""
@@ -53,33 +63,53 @@ class Situation:
 
 
 async def look(world: World, rollout: Rollout) -> Situation:
-    """The situation a rollout ends in: its own environments, quickly, leaving out what does not answer."""
-    service = world.catalogue.services[rollout.service]
+    """The situation a rollout ends in: its own places, quickly, leaving out what does not answer."""
     untouched = tuple(
-        env
-        for env in rollout.environments
-        if all(s.state is StepState.TODO for s in rollout.steps if s.environment == env and s.name is StepName.APPLY)
+        place
+        for place in rollout.environments
+        if place not in rollout.served
+        and all(s.state is StepState.TODO for s in rollout.steps if s.environment == place and s.name is StepName.APPLY)
     )
-    found = await survey(world, service, rollout.environments, PATIENCE)
-    return replace(found, untouched=untouched)
+    found = await survey(world, of_rollout(world.catalogue, rollout), rollout.environments, PATIENCE)
+    debts = await world.store.debts()  # also what its edit made others owe
+    mine = tuple(d for d in debts if d in found.debts or d.number == rollout.number)
+    return replace(found, untouched=untouched, debts=mine)
 
 
 async def survey(
-    world: World, service: Service, environments: tuple[str, ...], seconds: float = 20.0, tree: Tree | None = None
+    world: World,
+    subject: Subject,
+    places: tuple[str, ...],
+    seconds: float = 20.0,
+    trees: Mapping[str, Tree] | None = None,
 ) -> Situation:
-    """Read git and the cluster for a service, side by side, each within *seconds*; never raises for a dead system.
+    """Read git and the cluster for places, side by side, each within *seconds*; never raises for a dead system.
 
-    Whoever has just read the tip's *tree* gives it, and git is not asked again.
+    Whoever has just read the tip's *trees* (service -> tree) gives them, and git is not asked again.
     """
     problems: dict[str, str] = {}
 
-    async def git() -> tuple[str, dict[str, str]]:
-        at_tip = tree or await world.charts.tree(await world.charts.tip(), service.name)
-        found = await asyncio.to_thread(values.effective, at_tip, service.name, environments)
-        return at_tip.commit, {environment: f.tag for environment, f in found.items()}
+    of_part: dict[str, tuple[dict[str, str], dict[str, Serving]]] = {name: ({}, {}) for name in subject.own.parts}
 
-    async def pods(environment: str) -> Mapping[str, tuple[int, int]]:
-        return serving_pods(await world.host.objects(service.name, environment), service.images)
+    async def git() -> tuple[str, dict[str, str]]:
+        commit = "" if trees else await world.charts.tip()
+        tags: dict[str, str] = {}
+        for member in subject.members:
+            mine = [place for place in places if subject.at(place)[0] is member]
+            at_tip = (trees or {}).get(member.service.name) or await world.charts.tree(commit, member.service.name)
+            commit = at_tip.commit
+            for each in member.each:
+                with contextlib.suppress(EditRefusedError):  # the part is in none of the places
+                    of_part[each.part][0].update(await asyncio.to_thread(_tags, subject, each, mine, at_tip))
+            tags |= await asyncio.to_thread(_tags, subject, member, mine, at_tip)
+        return commit, tags
+
+    async def pods(place: str) -> Serving:
+        member, environment = subject.at(place)
+        objects = await world.host.objects(member.service.name, environment)
+        for each in member.each:
+            of_part[each.part][1][place] = serving_pods(objects, each.images, each.ends)
+        return serving_pods(objects, member.images, member.ends)
 
     async def guarded(name: str, act: Any) -> Any:
         try:
@@ -89,8 +119,29 @@ async def survey(
             problems[name] = str(error) or f"no answer within {seconds:.0f} s"
             return None
 
-    read = await asyncio.gather(guarded("git", git()), *(guarded(env, pods(env)) for env in environments))
+    read = await asyncio.gather(guarded("git", git()), *(guarded(place, pods(place)) for place in places))
     commit, tags = read[0] or ("", {})
-    serving = {env: found for env, found in zip(environments, read[1:], strict=True) if found is not None}
-    debts = await world.store.debts(service.name)
-    return Situation(service.name, commit, tags, serving, debts, (), problems)
+    serving = {place: found for place, found in zip(places, read[1:], strict=True) if found is not None}
+    debts = [debt for member in subject.members for debt in await world.store.debts(member.service.name)]
+    alone = {each.part: Situation(each.title, commit, *of_part[each.part]) for each in subject.own.each}
+    return Situation(subject.title, commit, tags, serving, owed(subject.members, debts), (), problems, alone)
+
+
+def _tags(subject: Subject, member: Member, places: Sequence[str], tree: Tree) -> dict[str, str]:
+    """Place -> the tag that git says, for a member's places; one that cannot be told is left out.
+
+    Raises:
+        EditRefusedError: none can be told; why.
+    """
+    tags: dict[str, str] = {}
+    problem: EditRefusedError | None = None
+    for place in places:
+        environment = subject.at(place)[1]
+        try:
+            found = values.effective(tree, member.service.name, (environment,), member.known, member.part)
+            tags[place] = found[environment].tag
+        except EditRefusedError as why:
+            problem = problem or why
+    if problem is not None and not tags:
+        raise problem
+    return tags

@@ -178,7 +178,7 @@ class MemoryStore:
         """See `ports.Store.set_debts`."""
         with self._transaction() as t:
             for service, environment, part in paid:
-                for key in [k for k in t.debts if k[:2] == (service, environment) and (not part or k[2] in (part, ""))]:
+                for key in [k for k in t.debts if k[:2] == (service, environment) and part in ("", k[2])]:
                     del t.debts[key]
             t.debts.update({(d.service, d.environment, d.part): d for d in add})
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import jinja2
 
+from quarterdeck.core import places
 from quarterdeck.core.model import Catalogue, Line, Service, short_tag
 from quarterdeck.core.ports import Build, Debt
-from quarterdeck.core.rollout import Kind, Rollout, Step, StepName, StepState
+from quarterdeck.core.rollout import ALL, Kind, Rollout, Step, StepName, StepState
 from quarterdeck.core.situation import Situation
+from quarterdeck.core.subject import Member, spoken_members
 
 from . import words
 
@@ -20,8 +22,8 @@ from . import words
 LONG = 60.0
 #: the pseudo network whose only room is the server admin log
 SAL = "sal"
-#: characters of a reason, from generous to curt
-CLIPS = (400, 160, 100, 60, 30)
+#: characters of a reason, from generous to curt, and whether what explains is left out
+CLIPS = ((400, False), (160, False), (100, False), (100, True), (60, True), (30, True))
 
 
 class ChatVoice:
@@ -42,7 +44,7 @@ class ChatVoice:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"count": words.count, "listed": words.listed, "duration": words.duration}
+        self._templates.filters |= {"count": words.count, "listed": places.joined, "duration": words.duration}
         self._catalogue, self._page, self._host, self._now = catalogue, page_url.rstrip("/"), host_name, now
 
     def lines(self, event: str, rollout: Rollout | None, /, **facts: Any) -> tuple[Line, ...]:
@@ -63,16 +65,20 @@ class ChatVoice:
 
     def _accepted(self, rollout: Rollout, plan: Any) -> dict[str, Any]:
         git_has_it = plan.already or rollout.kind is Kind.APPLY
-        running = rollout.facts.get("running", {})
         return {
             "kind": rollout.kind.value,
             "commits": rollout.facts.get("commits", 0),
             "gate": not git_has_it,
             "usual": rollout.facts.get("usual_gate", 0),
-            "git_only": not git_has_it and all(running.get(e) == rollout.tag for e in rollout.environments),
-            "asks": any(self._catalogue.environments[e].kind == "production" for e in rollout.environments),
-            "files": [f.rpartition("/")[2] for f in rollout.facts.get("files", ())],
-            "pending": list(rollout.pending),
+            "git_only": not git_has_it
+            and all(rollout.ran(e, rollout.part) == {rollout.tag} for e in rollout.environments),
+            "asks": any(self._catalogue.environments[e].kind == "production" for _, e in rollout.targets),
+            "files": list(dict.fromkeys(f.rpartition("/")[2] for f in rollout.facts.get("files", ()))),
+            "pending": rollout.listed(rollout.pending),
+            "late": len(rollout.pending),
+            "pin": bool(rollout.facts.get("pin")),
+            "members": len(rollout.services),
+            "absent": rollout.facts.get("absent", ()),
             "takes": rollout.facts.get("takeover", ()),
         }
 
@@ -82,8 +88,11 @@ class ChatVoice:
         same = next(iter(lines)) if len(lines) == 1 else ()
         return {
             "lines": list(same),
-            "summary": "; ".join(f"{e}: {f['summary']}" for e, f in changed.items()),
-            "same_as": sorted(set(found) - set(changed)),
+            "summary": places.told(
+                {p: f["summary"] for p, f in changed.items()}, rollout.service, named=bool(rollout.group)
+            ),
+            "same_as": rollout.listed(p for p in rollout.environments if p not in changed),
+            "left": list(dict.fromkeys(name for f in found.values() for name in f.get("left", ()))),
         }
 
     def _ask(self, rollout: Rollout, asked: Any, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,16 +105,21 @@ class ChatVoice:
         gate = _seconds(merged) if merged and not merged.result.get("already") else 0.0
         seen = [s.result for s in rollout.steps if s.name is StepName.CHECK]
         ready = [sum(r["pods"][i] for r in seen) for i in (0, 1)] if seen else [0, 0]
-        running = rollout.facts.get("running", {})
-        owed = [d for d in debts if d.environment not in rollout.environments]
+        running = [rollout.facts.get("running", {})]
+        if rollout.part == ALL and len(parts := rollout.facts.get("parts", {})) > 1:  # each of them may run another
+            running = [{e: t for e, t in runs.items() if t != rollout.tag} for runs in parts.values()]
+        owed = {rollout.place(d.service, d.environment): d for d in debts}
+        late = [p for p in dict.fromkeys((*rollout.pending, *owed)) if p in owed and p not in rollout.environments]
         suffix = self._service(rollout).suffix
         return {
             "took": took,
             "gate": gate,
             "ready": ready,
             "soak": max((r.get("soak", 0) for r in seen), default=0),
-            "pending": [d.environment for d in owed],
-            "pending_tag": listed_tags({running.get(d.environment, "") for d in owed}, suffix),
+            "pending": rollout.listed(late),
+            "pending_tag": listed_tags(
+                {runs.get(place, "") for runs in running for place in late} - {rollout.tag}, suffix
+            ),
             "git_only": not any(s.name is StepName.APPLY for s in rollout.steps),
             "next": next,
         }
@@ -116,18 +130,22 @@ class ChatVoice:
         where = step.environment if step and step.environment else ""
         git = {short_tag(t, suffix) for e, t in situation.git.items() if e in rollout.environments and t}
         tag = short_tag(rollout.tag, suffix)
+        begun = where not in situation.untouched
         applied = any(s.name is StepName.APPLY and s.state is not StepState.TODO for s in rollout.steps)
         return {
-            "where": where,
+            "where": rollout.spoken(where),
             "step": step.name.value if step else "",
             "why": why,
             "serving": self._serving(situation, where, rollout),
-            "back": bool(where) and situation.running(where) not in ("", rollout.tag),
-            "untouched": [e for e in situation.untouched if e != where],
+            "back": bool(where) and begun and situation.running(where) not in ("", rollout.tag),
+            "untouched": rollout.listed(p for p in situation.untouched if p != where or not begun),
             "nothing_applied": not applied,
-            "git": words.listed(sorted(git)),
+            "git": places.joined(sorted(git)),
             "git_ahead": tag in git and applied and not situation.serving.get(where, {}).get(rollout.tag, (0, 0))[0],
-            "rollback": f"!rollback {rollout.service} {where or 'production'}" if any(rollout.before.values()) else "",
+            "rollback": rollout.command("rollback", rollout.target(where)[1] or "production")
+            if any(rollout.before.values())
+            else "",
+            "done": rollout.listed(p for p in rollout.served if p != where),
             "problems": [f"{name}: {text}" for name, text in situation.problems.items()],
             "stopped_by": rollout.stop,
             "pending": self._pending(rollout, situation.debts),
@@ -149,10 +167,10 @@ class ChatVoice:
     def _bad(self, rollout: Rollout, step: Step, words_: str, gives_up: datetime | None) -> dict[str, Any]:
         rest = [s.environment for s in rollout.steps if s.name is StepName.APPLY and s.state is StepState.TODO]
         return {
-            "where": step.environment,
+            "where": rollout.spoken(step.environment),
             "words": words_,
             "gives_up": gives_up,
-            "rest": list(dict.fromkeys(rest)),
+            "rest": rollout.listed(dict.fromkeys(rest)),
         }
 
     def _still(self, rollout: Rollout, words_: str) -> dict[str, Any]:
@@ -160,12 +178,12 @@ class ChatVoice:
 
     # -- builds and SAL ----------------------------------------------------------------------------------------
 
-    def _build(self, event: str, build: Build, services: Sequence[Service], **more: Any) -> tuple[Line, ...]:
-        rooms = dict.fromkeys(room for service in services for room in service.rooms)
-        service = services[0]
+    def _build(self, event: str, build: Build, members: Sequence[Member], **more: Any) -> tuple[Line, ...]:
+        rooms = dict.fromkeys(room for member in members for room in member.service.rooms)
+        service = members[0].service
         text = self._templates.get_template(f"{event}.j2").render(
-            service=service.name,
-            names=[s.name for s in services],
+            target=spoken_members(members),
+            names=[m.title for m in members],
             image=build.image.rpartition("/")[2],
             tag=short_tag(build.tag, service.suffix),
             subject=build.subject[:80],
@@ -188,20 +206,22 @@ class ChatVoice:
     def _sal(self, event: str, rollout: Rollout, step: Step, **facts: Any) -> str:
         suffix = self._service(rollout).suffix
         begun = rollout.step(StepName.APPLY, step.environment, step.stage)
+        service, environment = rollout.target(step.environment)
         situation: Situation | None = facts.get("situation")
         text = self._templates.get_template(f"{event}.j2").render(
             who=f"{rollout.shell}@{self._host}",
-            env=step.environment + (f"/{step.stage}" if step.stage == "canary" else ""),
-            service=rollout.service,
-            directory=f"{self._catalogue.charts.services_dir}/{rollout.service}",
-            before=short_tag(rollout.before.get(step.environment, "") or "nothing", suffix),
+            part=rollout.part,
+            env=environment + (f"/{step.stage}" if step.stage == "canary" else ""),
+            directory=f"{self._catalogue.charts.services_dir}/{service}",
+            before=" or ".join(sorted(short_tag(t, suffix) for t in rollout.ran(step.environment, rollout.part)))
+            or "nothing",
             tag=short_tag(rollout.tag or "as in git", suffix),
             n=rollout.number,
             outcome=str(facts.get("outcome", "")),
             pods=words.pods(facts["pods"]) if facts.get("pods") else "",
             took=words.sal_duration((self._now() - begun.started).total_seconds()) if begun and begun.started else "",
             serving=short_tag(situation.running(step.environment), suffix) if situation else "",
-            untouched=[e for e in situation.untouched if e != step.environment] if situation else [],
+            untouched=rollout.listed(p for p in situation.untouched if p != step.environment) if situation else "",
         )
         return words.fit(words.ascii_only(text))
 
@@ -209,7 +229,8 @@ class ChatVoice:
 
     def _say(self, event: str, rollout: Rollout, facts: Mapping[str, Any]) -> str:
         suffix = self._service(rollout).suffix
-        before = {short_tag(t, suffix) for t in rollout.before.values() if t and t != rollout.tag}
+        ran = [tag for place in rollout.environments for tag in rollout.ran(place, rollout.part)]
+        before = {short_tag(tag, suffix) for tag in ran if tag != rollout.tag}
         if not before:  # the pods have it; git is what moves
             git = rollout.facts.get("git", {})
             said = {git.get(e, "") for e in rollout.environments} - {"", rollout.tag}
@@ -219,8 +240,8 @@ class ChatVoice:
         calls = event in {"ask", "bad", "failed", "unknown"} or (event in ends and waited > LONG)
         common = {
             "n": rollout.number,
-            "service": rollout.service,
-            "where": words.listed(rollout.environments, "then"),
+            "service": rollout.title,
+            "where": places.joined(places.environments(rollout.environments), "then"),
             "before": " or ".join(sorted(before)),
             "tag": short_tag(rollout.tag, suffix),
             "actor": rollout.actor,
@@ -230,17 +251,18 @@ class ChatVoice:
         template = self._templates.get_template(f"{event}.j2")
         url = "" if event == "diff" and facts.get("lines") else f"{self._page}/{rollout.number}"
         text = ""
-        for clip in CLIPS:  # a long reason is cut before anything that says what to do
+        for clip, curt in CLIPS:  # a long reason is cut before anything that says what to do
             why = {"why": words.clip(str(facts["why"]), clip)} if "why" in facts else {}
-            text = template.render({**common, **facts, **why})
+            text = template.render({**common, **facts, **why, "curt": curt})
             if len(f"{text} {url}".encode()) <= words.LINE_BYTES:
                 break
         return words.fit(text, url) if text.strip() else ""
 
-    def _pending(self, rollout: Rollout, debts: Sequence[Debt]) -> list[str]:
+    def _pending(self, rollout: Rollout, debts: Sequence[Debt]) -> str:
         """What this rollout merged and nobody applied yet, in rollout order."""
-        owed = {d.environment for d in debts if d.number == rollout.number}
-        return [name for name in (*rollout.environments, *rollout.pending) if name in owed]
+        owed = {rollout.place(d.service, d.environment) for d in debts if d.number == rollout.number}
+        late = (place for place in (*rollout.environments, *rollout.pending) if place in owed)
+        return rollout.listed(late)
 
     def _service(self, rollout: Rollout) -> Service:
         return self._catalogue.services[rollout.service]
@@ -248,19 +270,17 @@ class ChatVoice:
     def _serving(self, situation: Situation, where: str, rollout: Rollout) -> str:
         suffix = self._service(rollout).suffix
         said = []
-        for environment in [where] if where else rollout.environments:
-            tags = {t: n for t, n in situation.serving.get(environment, {}).items() if n[0]}
-            shown = words.listed(f"{short_tag(t, suffix)} ({words.pods(n)})" for t, n in tags.items())
-            if environment in situation.serving:
-                said.append(f"{environment} serves {shown or 'NOTHING'}")
-            else:
-                said.append(f"{environment} cannot be seen")
+        for place in [where] if where else rollout.environments:
+            tags = {t: n for t, n in situation.serving.get(place, {}).items() if n[0]}
+            shown = places.joined(f"{short_tag(t, suffix)} ({words.pods(n)})" for t, n in tags.items())
+            does = f"serves {shown or 'NOTHING'}" if place in situation.serving else "cannot be seen"
+            said.append(f"{rollout.spoken(place)} {does}")
         return ", ".join(said)
 
 
 def listed_tags(tags: set[str], suffix: str) -> str:
     """Tags as people say them."""
-    return words.listed(sorted(short_tag(t, suffix) for t in tags if t))
+    return places.joined(sorted(short_tag(t, suffix) for t in tags if t))
 
 
 def _seconds(step: Step) -> float:

@@ -11,10 +11,11 @@ from typing import Any
 
 import jinja2
 
+from quarterdeck.core import places
 from quarterdeck.core.dossier import Dossier
 from quarterdeck.core.model import Catalogue, short_tag
 from quarterdeck.core.ports import Debt
-from quarterdeck.core.rollout import OVER, Rollout, State, StepName, StepState
+from quarterdeck.core.rollout import OVER, Rollout, State, StepName, StepState, spoken_target
 
 from . import words
 
@@ -54,6 +55,8 @@ class Pages:
                 "diffclass": diff_class,
                 "count": words.count,
                 "tail": tail,
+                "slug": places.slug,
+                "environments": places.environments,
             }
         self._catalogue = catalogue
 
@@ -69,18 +72,18 @@ class Pages:
             "r": r,
             "css": css,
             "sentence": sentence if r.state is State.SUCCEEDED or not r.note else r.note,
-            "where": words.listed(r.environments, "then"),
+            "where": places.joined(places.environments(r.environments), "then"),
             "tag": self._tag(r, r.tag) or "as git says",
-            "before": " / ".join(dict.fromkeys(self._tag(r, r.before.get(e, "")) or "nothing" for e in r.environments)),
+            "before": " / ".join(dict.fromkeys(self._ran(r, e) for e in r.environments)),
             "tiles": [self._tile(dossier, e, until) for e in r.environments],
-            "steps": [_step(s, until) for s in r.steps],
+            "steps": [_step(r, s, until) for s in r.steps],
             "serving": self._serving(dossier),
             "surprises": list(dict.fromkeys(x for found in diffs.values() for x in found.get("surprises", ()))),
             "changes": {e: objects(text) for e, text in dossier.diffs.items()},
             "summaries": {e: found.get("summary", "") for e, found in diffs.items()},
             "refresh": REFRESH.get(r.state, 0),
             "change": edit.get("change", ""),
-            "files": edit.get("files", ()),
+            "files": edit.get("lines") or edit.get("files", ()),
             "effect": {e: [self._tag(r, tag) for tag in tags] for e, tags in edit.get("effect", {}).items()},
             "commit": r.result(StepName.SYNC).get("commit", ""),
             "evidence": {name: evidence(text) for name, text in dossier.evidence.items()},
@@ -92,7 +95,7 @@ class Pages:
     def index(self, rollouts: Sequence[Rollout], debts: Sequence[Debt], now: datetime, html: bool) -> str:
         """The list: what needs a person, what runs, what is pending, then what was."""
         rows = [(r, BANNERS[r.state][0], self._tag(r, r.tag)) for r in rollouts]
-        owed = [(d, self._short(d.service, d.tag)) for d in debts]
+        owed = [(d, spoken_target(d.service, d.part), self._short(d.service, d.tag)) for d in debts]
         parts = (
             ("Needs a person", [row for row in rows if row[0].state in _NEEDY]),
             ("Running", [row for row in rows if row[0].state in (State.PLANNED, State.RUNNING)]),
@@ -111,6 +114,9 @@ class Pages:
     def _tag(self, rollout: Rollout, tag: str) -> str:
         return self._short(rollout.service, tag)
 
+    def _ran(self, rollout: Rollout, place: str) -> str:
+        return " or ".join(sorted(self._tag(rollout, t) for t in rollout.ran(place, rollout.part))) or "nothing"
+
     def _tile(self, dossier: Dossier, environment: str, now: datetime) -> dict[str, Any]:
         r = dossier.rollout
         mine = [s for s in r.steps if s.environment == environment]
@@ -126,8 +132,8 @@ class Pages:
         ended = max((s.ended for s in begun if s.ended), default=now)
         pods = dossier.pods.get(environment, ())
         return {
-            "name": environment,
-            "before": self._tag(r, r.before.get(environment, "")) or "nothing",
+            "name": r.spoken(environment),
+            "before": self._ran(r, environment),
             "after": self._tag(r, r.tag) or "as git says",
             "state": state,
             "css": css,
@@ -146,8 +152,8 @@ class Pages:
                 if pod.ready:
                     tags[pod.tag] = tags.get(pod.tag, 0) + 1
             shown = (f"{self._tag(dossier.rollout, tag)} ({words.count(n, 'pod')})" for tag, n in tags.items())
-            said.append((environment, f"serves {words.listed(shown) or 'NOTHING'}", not tags))
-        return said + [(e, f"cannot be seen: {why}", True) for e, why in dossier.blind.items()]
+            said.append((dossier.rollout.spoken(environment), f"serves {places.joined(shown) or 'NOTHING'}", not tags))
+        return said + [(dossier.rollout.spoken(e), f"cannot be seen: {why}", True) for e, why in dossier.blind.items()]
 
 
 def objects(diff: str) -> list[tuple[str, list[str]]]:
@@ -208,10 +214,12 @@ def diff_class(line: str) -> str:
     return {"+": "add", "-": "del", GAP: "gap"}.get(line[:1], "")
 
 
-def _step(step: Any, now: datetime) -> dict[str, Any]:
+def _step(rollout: Rollout, step: Any, now: datetime) -> dict[str, Any]:
     ended = step.ended or now
     return {
-        "name": " ".join(p for p in (SHOWN.get(step.name, step.name.value), step.environment, step.stage) if p),
+        "name": " ".join(
+            p for p in (SHOWN.get(step.name, step.name.value), rollout.spoken(step.environment), step.stage) if p
+        ),
         "css": step.state.value,
         "state": STEP_WORDS.get(step.state, step.state.value),
         "attempt": step.attempt,

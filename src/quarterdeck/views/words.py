@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 #: bytes a chat line may have, so that every network takes it whole
 LINE_BYTES = 400
@@ -30,14 +30,6 @@ def sal_duration(seconds: float) -> str:
 def count(number: int, noun: str) -> str:
     """`1 surprise`, `3 surprises`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def listed(names: Iterable[str], last: str = "and") -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    kept = list(names)
-    if len(kept) < 2:
-        return "".join(kept)
-    return f"{', '.join(kept[:-1])} {last} {kept[-1]}"
 
 
 def quiet(name: str) -> str:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from quarterdeck.core import dossier
 from quarterdeck.core.answers import log_names
+from quarterdeck.core.places import slug
 from quarterdeck.core.rollout import State
 from quarterdeck.core.world import World
 from quarterdeck.views.page import Pages
@@ -99,7 +100,7 @@ async def log(request: web.Request) -> web.Response:
     found = await world.store.get(int(request.match_info["number"]))
     if found is None:
         raise web.HTTPNotFound(text="no such rollout\n")
-    names = (*(f"{environment}.diff" for environment in found.environments), *log_names(found))
+    names = (*(f"{slug(place)}.diff" for place in found.environments), *log_names(found))
     name = request.query.get("name", names[-1])
     offset = request.query.get("offset", "0")
     if name not in names or not (offset.isascii() and offset.isdigit() and len(offset) < 13):

@@ -19,6 +19,7 @@ from ..errors import (
     StopRequested,
     TemporaryError,
 )
+from ..places import slug
 from ..ports import JobState, JobStatus
 from ..rollout import Step, StepName, StepState, job_name
 from .diff import stage_releases
@@ -49,7 +50,7 @@ async def apply(run: Run, step: Step) -> Mapping[str, Any]:
     if status.state is JobState.ABSENT:
         await _prove_not_started(run, step, status, pinned)
         run.check_stop()
-        await _refuse_another_image(run, found.get("image", ""))
+        await _refuse_another_image(run, mine.get("images", {}), found.get("digests", {}))
         lines = () if step.state is StepState.INTENDED else world.voice.lines("sal_start", run.rollout, step=step)
         script = _script(run, step, mine, pinned)
         digest = hashlib.sha256(script.encode()).hexdigest()
@@ -62,7 +63,7 @@ async def apply(run: Run, step: Step) -> Mapping[str, Any]:
             status = await _look_again(run, job, error)
     watching = asyncio.create_task(watch(run, step))
     try:
-        status = await _until_ended(run, job, f"{step.environment}.{step.stage}.apply.log", seconds)
+        status = await _until_ended(run, job, _log_name(step), seconds)
     finally:
         watching.cancel()
         (crash,) = await asyncio.gather(watching, return_exceptions=True)
@@ -93,14 +94,19 @@ async def _found(run: Run, step: Step, job: str) -> JobStatus:
     return status
 
 
-async def _refuse_another_image(run: Run, shown: str) -> None:
+async def _refuse_another_image(run: Run, images: Mapping[str, Any], shown: Mapping[str, str]) -> None:
     """Law 8: a tag that was pushed again since the diff is not what was shown. A silent registry leaves it to CHECK."""
-    now = await run.image_digest()
-    if shown and now and now != shown:
-        raise PermanentError(
-            f"not applied: {run.rollout.tag} was pushed again since the diff was shown "
-            f"({shown[:19]} is {now[:19]} now). Say it again if you want that one"
-        )
+    mine = [ref for refs in images.values() for ref in refs if ref in shown]
+    for ref, now in (await run.digests(mine)).items():
+        if now != shown[ref]:
+            raise PermanentError(
+                f"not applied: {ref.rpartition(':')[2]} was pushed again since the diff was shown "
+                f"({shown[ref][:19]} is {now[:19]} now). Say it again if you want that one"
+            )
+
+
+def _log_name(step: Step) -> str:
+    return f"{slug(step.environment)}.{step.stage}.apply.log"
 
 
 def _script(run: Run, step: Step, mine: Mapping[str, Any], pinned: Mapping[str, int]) -> str:
@@ -109,8 +115,7 @@ def _script(run: Run, step: Step, mine: Mapping[str, Any], pinned: Mapping[str, 
     revisions = {f"revision.{name}": str(revision) for name, revision in pinned.items()}
     note = f"quarterdeck #{run.rollout.number} ({run.rollout.shell})"
     return run.world.host.apply_script(
-        run.service.name,
-        step.environment,
+        *run.at(step.environment),
         tuple(pinned),
         {"diff": mine["digest"], **parts, **revisions},
         {"export": mine["job"], "id": run.rollout.id, "note": note},
@@ -120,7 +125,7 @@ def _script(run: Run, step: Step, mine: Mapping[str, Any], pinned: Mapping[str, 
 async def _templates(run: Run, step: Step) -> list[str]:
     """The pod templates that are there before the apply, so that the watcher judges only newer ones."""
     try:
-        return sorted(health.hashes(await run.world.host.objects(run.service.name, step.environment)))
+        return sorted(health.hashes(await run.world.host.objects(*run.at(step.environment))))
     except QuarterdeckError:
         return []
 
@@ -131,7 +136,7 @@ async def _prove_not_started(run: Run, step: Step, status: JobStatus, pinned: Ma
         return
     if status.host != step.intent["host"]:
         raise LostError("the deploy host was restarted since the apply was asked for, its job is gone", step.started)
-    live = {r.name: r.revision for r in await run.world.host.releases(run.service.name, step.environment)}
+    live = {r.name: r.revision for r in await run.world.host.releases(*run.at(step.environment))}
     moved = [name for name, revision in pinned.items() if live.get(name) != revision]
     if moved:
         raise LostError(f"the job is gone and release {moved[0]} is no longer at the pinned revision", step.started)
@@ -219,7 +224,7 @@ async def _verdict(run: Run, step: Step, job: str, status: JobStatus, pinned: Ma
 
 async def _reason(run: Run, step: Step) -> str:
     """Helm's own sentence out of the log, else its last line."""
-    data, _ = await run.world.files.read(run.rollout.number, f"{step.environment}.{step.stage}.apply.log")
+    data, _ = await run.world.files.read(run.rollout.number, _log_name(step))
     lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("Error:")]
     return (errors or lines or ["no output"])[-1][:200]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from .. import health
@@ -25,7 +26,7 @@ async def check(run: Run, step: Step) -> Mapping[str, Any]:
     memory, begun, told = health.Memory(), world.clock.now(), world.clock.now()
     while True:
         objects = await run.patiently(
-            "the cluster", lambda: world.host.objects(run.service.name, step.environment), limits.check
+            "the cluster", lambda: world.host.objects(*run.at(step.environment)), limits.check
         )
         now = world.clock.now()
         verdict = health.judge(objects, wanted, memory, now)
@@ -47,23 +48,25 @@ async def check(run: Run, step: Step) -> Mapping[str, Any]:
             raise PermanentError(f"no verdict after {limits.check:.0f} s: {verdict.text}")
         if (now - told).total_seconds() > limits.still:
             told = now
-            await run.say("still", words_=f"{step.environment} {verdict.text}")
+            await run.say("still", words_=f"{run.rollout.spoken(step.environment)} {verdict.text}")
         await run.pause(limits.poll)
 
 
 async def wanted_pods(run: Run, step: Step, applied: bool) -> health.Wanted:
-    """What the pods of this step must be: the tag's image, by its digest, in the stage's releases."""
-    diffed = run.rollout.result(StepName.DIFF)
+    """What the pods of this step must be: the images that git makes the stage's releases run, by their digests."""
+    diffed, limits = run.rollout.result(StepName.DIFF), run.world.limits
     found = diffed["environments"][step.environment]
-    tag, limits = run.rollout.tag, run.world.limits
-    digest = diffed.get("image")
-    if tag and not digest:
-        digest = await run.patiently(
-            "the registry", lambda: run.world.registry.digest(run.service.image, tag), limits.check
-        )
+    releases = stage_releases(found, step.stage)
+    images: dict[str, frozenset[str]] = {}
+    for ref in (ref for release in releases for ref in found.get("images", {}).get(release, ())):
+        name, _, tag = ref.rpartition(":")
+        look = partial(run.world.registry.digest, name, tag)
+        shown = diffed.get("digests", {}).get(ref)
+        digest = shown or await run.patiently("the registry", look, limits.check)
+        images[ref] = frozenset({digest} if digest else ())
     return health.Wanted(
-        releases=frozenset(stage_releases(found, step.stage)),
-        images={f"{run.service.image}:{tag}": frozenset({digest} if digest else ())} if tag else {},
+        releases=frozenset(releases),
+        images=images,
         grace=limits.grace,
         soak=limits.soak,
         applied=applied,

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..diff import Diff, Images
 from ..ports import Release
 from ..redact import Redactor
+from ..values import ReleaseImage
 
 
-def expected(image: str, before: str, tag: str) -> Images:
-    """The image change that a diff should show: from the tag that ran, where one is known; none for an apply."""
-    if not tag:
-        return {}
-    return {image: (before, tag) if before else tag}
+def expected(images: Iterable[ReleaseImage], before: str, tag: str) -> Images:
+    """The image changes that a diff should show: from the tag that ran, where one is known.
+
+    Args:
+        images: those the releases are to run.
+        before: the tag that ran, as it stands in git; "" if none is known.
+        tag: the tag they get, as it stands in git; "" for whatever git says of each.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for image in images:
+        if tag and image.tag != tag:
+            continue
+        change = (f"{before}{image.end}" if before and tag else "", f"{image.tag}{image.end}")
+        # two flavours of one repository: which pod has which is for CHECK to say
+        found[image.name] = change if found.get(image.name, change) == change else ("", "")
+    return found
 
 
 def describe(read: Diff, releases: Sequence[Release], redactor: Redactor) -> dict[str, Any]:

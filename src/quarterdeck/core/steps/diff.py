@@ -1,4 +1,4 @@
-"""DIFF: let the deploy host diff the pinned commit against every environment, and read what would change."""
+"""DIFF: let the deploy host diff the pinned commit against every place, and read what would change."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from typing import Any
 
 from .. import diff as reader
 from .. import releases as listing
-from ..errors import NotFoundError, PermanentError
-from ..rollout import Rollout, Step, StepName, job_name
+from .. import values
+from ..errors import EditRefusedError, NotFoundError, PermanentError
+from ..model import short_tag
+from ..places import joined, slug
+from ..ports import Tree
+from ..rollout import Kind, Rollout, Step, StepName, job_name
 from .describe import describe, expected
 from .run import Run
 
@@ -26,50 +30,110 @@ async def diff(run: Run, step: Step) -> Mapping[str, Any]:
     """
     commit = str(run.rollout.result(StepName.SYNC)["commit"])
     step = await run.intend(step, commit=commit)
-    diffs = [asyncio.create_task(_one(run, step, env, commit)) for env in run.rollout.environments]
+    await _refuse_another_tag(run, commit)
+    diffs = [asyncio.create_task(_one(run, step, place, commit)) for place in run.rollout.environments]
     try:
         found = await asyncio.gather(*diffs)
     finally:  # one that failed leaves no other behind
         for task in diffs:
             task.cancel()
         await asyncio.gather(*diffs, return_exceptions=True)
-    image = await run.image_digest()
-    result = {"commit": commit, "image": image, "environments": dict(zip(run.rollout.environments, found, strict=True))}
+    digests = await run.digests(ref for one in found for refs in one["images"].values() for ref in refs)
+    places = dict(zip(run.rollout.environments, found, strict=True))
+    result = {"commit": commit, "digests": digests, "environments": places}
     lines = run.world.voice.lines("diff", run.rollout, found=result["environments"])
     # in one move: a diff that is done without the steps it calls for would look like a rollout with nothing to do
     await run.done(step, result, lines, follow=layout(run.rollout, result))
     return result
 
 
-async def _one(run: Run, step: Step, environment: str, commit: str) -> dict[str, Any]:
-    world, number = run.world, run.rollout.number
-    job = job_name(run.rollout, replace(step, environment=environment))
-    script = world.host.diff_script(run.service.name, environment, commit)
-    ended = await run.job(job, script, f"{environment}.diff.log", world.limits.diff)
+async def _refuse_another_tag(run: Run, commit: str) -> None:
+    """Somebody's later bump is not applied in the name of who asked for another tag.
+
+    Raises:
+        PermanentError: git gives a place another tag by now.
+    """
+    if run.rollout.kind is Kind.APPLY:
+        return
+    found = {place: await _tag(run, place, commit) for place in run.rollout.environments}
+    other = {place: tag for place, tag in found.items() if tag not in ("", run.rollout.tag)}
+    if other:
+        tags = joined(sorted({short_tag(tag, run.service.suffix) for tag in other.values()}))
+        where = run.rollout.listed(other)
+        raise PermanentError(f"git says {tags} for {where} by now, bumped since. !apply takes what git says")
+
+
+async def _tag(run: Run, place: str, commit: str) -> str:
+    """The tag that git gives a place; empty where it cannot be told: the diff shows it."""
+    member, environment = run.subject.at(place)
+    tree = await _tree(run, member.service.name, commit)
+    try:
+        args = (tree, member.service.name, (environment,), member.known, member.part)
+        return (await asyncio.to_thread(values.effective, *args))[environment].tag
+    except EditRefusedError:
+        return ""
+
+
+async def _tree(run: Run, service: str, commit: str) -> Tree:
+    return await run.patiently("Gerrit", lambda: run.world.charts.tree(commit, service), run.world.limits.diff)
+
+
+async def _one(run: Run, step: Step, place: str, commit: str) -> dict[str, Any]:
+    world, (service, environment) = run.world, run.at(place)
+    log = f"{slug(place)}.diff.log"
+    images = await _images(run, place, commit)
+    job = job_name(run.rollout, replace(step, environment=place))
+    script = world.host.diff_script(service, environment, commit)
+    ended = await run.job(job, script, log, world.limits.diff)
     if ended.status != 0:
-        raise PermanentError(f"helmfile diff failed in {environment}: {await _tail(run, environment)}")
+        raise PermanentError(f"helmfile diff failed in {run.rollout.spoken(place)}: {await _tail(run, log)}")
     raw = await _read(run, job, "diff")
     digest = hashlib.sha256(raw).hexdigest()
     if digest != (await _read(run, job, "diff.sha256")).decode().strip():
-        raise PermanentError(f"the diff of {environment} changed on its way from the deploy host")
+        raise PermanentError(f"the diff of {run.rollout.spoken(place)} changed on its way from the deploy host")
     text = raw.decode("utf-8", "replace")
     shown = await asyncio.to_thread(world.redactor.text, text)
-    await world.files.write(number, f"{environment}.diff", shown.encode())
+    await world.files.write(run.rollout.number, f"{slug(place)}.diff", shown.encode())
     found = listing.releases(await _read(run, job, "releases.json"), await _read(run, job, "revisions.json"))
+    if run.rollout.part not in ("", values.ALL):
+        found = tuple(release for release in found if release.name in images)
     if not found:
-        raise PermanentError(f"helmfile lists no release of {run.service.name} in {environment}")
+        raise PermanentError(f"helmfile lists no release of {run.rollout.title} in {run.rollout.spoken(place)}")
     parts = listing.digests(await _read(run, job, "diff.releases"))
-    old, tag = run.rollout.before.get(environment, ""), run.rollout.tag
+    every = [image for named in images.values() for image in named]
     # read before redaction: a changed secret must count as a change; what is kept of it is redacted after
-    read = await asyncio.to_thread(reader.read, text, expected(run.service.image, old, tag))
-    canaries = [r.name for r in found if r.name in run.service.canaries]
-    said, _ = await world.files.read(number, f"{environment}.diff.log")
+    before = "" if run.rollout.part == values.ALL else run.rollout.before.get(place, "")  # its parts may run several
+    wanted = expected(every, before, run.rollout.tag)
+    read = await asyncio.to_thread(reader.read, text, wanted)
+    own, left = read.of({release.name for release in found})
+    canaries = [r.name for r in found if r.name in world.catalogue.services[service].canaries]
+    said, _ = await world.files.read(run.rollout.number, log)
     gone = [
         f"release {name} is no longer wanted; I leave it" for name in reader.deleted(said.decode("utf-8", "replace"))
     ]
-    told = describe(read, found, world.redactor)
+    told = describe(own, found, world.redactor)
     told["surprises"] += gone
-    return {"job": job, "digest": digest, "parts": parts, "canaries": canaries, **told}
+    refs = {name: [image.reference for image in named] for name, named in images.items()}
+    return {"job": job, "digest": digest, "parts": parts, "canaries": canaries, "images": refs, "left": left, **told}
+
+
+async def _images(run: Run, place: str, commit: str) -> dict[str, tuple[values.ReleaseImage, ...]]:
+    """Release -> the images that the pinned commit makes it run; by the catalogue where the files do not say.
+
+    Raises:
+        PermanentError: nobody can say which releases are of the part.
+    """
+    world, (member, environment) = run.world, run.subject.at(place)
+    name, tag = member.service.name, run.rollout.tag
+    tree = await _tree(run, name, commit)
+    try:
+        return await asyncio.to_thread(member.release_images, tree, environment)
+    except EditRefusedError as why:
+        if member.part not in ("", values.ALL):
+            raise PermanentError(f"I cannot tell the releases of {member.title}: {why}") from why
+    plain = tuple(values.ReleaseImage(image, tag, end) for image in member.images for end in member.ends or ("",))
+    releases = await run.patiently("the deploy host", lambda: world.host.releases(name, environment), world.limits.diff)
+    return {release.name: plain if tag else () for release in releases}
 
 
 def layout(rollout: Rollout, result: Mapping[str, Any]) -> tuple[Step, ...]:
@@ -104,7 +168,7 @@ async def _read(run: Run, job: str, name: str) -> bytes:
     return await run.patiently("the deploy host", read, run.world.limits.diff)
 
 
-async def _tail(run: Run, environment: str, lines: int = 3) -> str:
-    data, _ = await run.world.files.read(run.rollout.number, f"{environment}.diff.log")
+async def _tail(run: Run, log: str, lines: int = 3) -> str:
+    data, _ = await run.world.files.read(run.rollout.number, log)
     kept = [line.strip() for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
     return " / ".join(kept[-lines:]) or "no output"

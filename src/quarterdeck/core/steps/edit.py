@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import values
 from ..model import ChangeStatus, Draft, short_tag
+from ..places import listed
 from ..ports import Tree
 from ..rollout import Kind, Rollout, Step, StepState, change_id
 from .run import Run
@@ -27,13 +28,14 @@ async def edit(run: Run, step: Step) -> Mapping[str, Any]:
         base = await run.patiently("Gerrit", world.charts.tip, world.limits.gate)
     else:
         base = step.intent["base"]
-    tree = await run.patiently("Gerrit", lambda: world.charts.tree(base, run.service.name), world.limits.gate)
-    plan = await asyncio.to_thread(plan_edit, run, tree)  # parsing may take long, and the loop must not wait
+    trees = await read_trees(run, base)
+    plan = await asyncio.to_thread(plan_edit, run, trees)  # parsing may take long, and the loop must not wait
     effect = {environment: list(tags) for environment, tags in plan.effect.items()}
+    parts = {part: {place: list(tags) for place, tags in moved.items()} for part, moved in plan.parts.items()}
     if plan.already:
         return {"already": True, "base": base, "effect": effect, "files": []}
     identity = change_id(run.rollout.id, step)
-    step = await run.intend(step, write_set=plan.write_set, base=base, change_id=identity, effect=effect)
+    step = await run.intend(step, write_set=plan.write_set, base=base, change_id=identity, effect=effect, parts=parts)
     person = world.catalogue.people.get(run.rollout.actor)
     draft = Draft(
         project=charts.project,
@@ -52,8 +54,10 @@ async def edit(run: Run, step: Step) -> Mapping[str, Any]:
         "revision": change.revision,
         "base": base,
         "effect": effect,
+        "parts": parts,
         "files": sorted(plan.files),
         "write_set": [list(scalar) for scalar in plan.write_set],
+        "lines": [f"{file}:{line} {scalar}" for file, line, scalar in plan.lines],
         "blobs": {path: blob for path, (_, blob, _) in change.files.items()},
     }
 
@@ -72,26 +76,37 @@ async def _clear_earlier(run: Run, step: Step) -> None:
         await run.patiently("Gerrit", clear, run.world.limits.gate)
 
 
-def plan_edit(run: Run, tree: Tree) -> values.EditPlan:
-    """The edit that brings the rollout's environments to its tag."""
-    return values.plan(tree, run.service.name, run.rollout.environments, run.rollout.tag)
+async def read_trees(run: Run, commit: str) -> dict[str, Tree]:
+    """Service -> its files at a commit, for each that the rollout serves."""
+
+    async def read() -> dict[str, Tree]:
+        return {name: await run.world.charts.tree(commit, name) for name in run.rollout.services}
+
+    return await run.patiently("Gerrit", read, run.world.limits.gate)
+
+
+def plan_edit(run: Run, trees: Mapping[str, Tree]) -> values.EditPlan:
+    """The edit that brings the rollout's places to its tag."""
+    pin = bool(run.rollout.facts.get("pin"))
+    return run.subject.plan(trees, run.rollout.environments, run.rollout.tag, pin)
 
 
 def message(rollout: Rollout, identity: str, suffix: str) -> str:
     """The commit message: what, who asked, which rollout; a rollback in Gerrit's revert form."""
+    name = rollout.title.removeprefix("@")
     if rollout.kind is Kind.ROLLBACK:
         bad = rollout.facts.get("bad_tag", "")
-        subject = f'Revert "{rollout.service}: bump to {bad}"' if bad else f"{rollout.service}: back to {rollout.tag}"
+        subject = f'Revert "{name}: bump to {bad}"' if bad else f"{name}: back to {rollout.tag}"
         body = [
             f"Going back to {rollout.tag}, which ran before.",
             f"Reason for revert: {rollout.reason or 'rollback'}",
         ]
     else:
-        subject = f"{rollout.service}: bump to {rollout.tag}"
+        subject = f"{name}: bump to {rollout.tag}"
         if len(subject) > 50:
-            short = f"{rollout.service}: bump to {short_tag(rollout.tag, suffix)}"
+            short = f"{name}: bump to {short_tag(rollout.tag, suffix)}"
             subject = short if len(short) <= 50 else subject
-        body = [f"For {', '.join(rollout.environments)}."]
+        body = [f"For {listed(rollout.environments, rollout.service)}."]
         if rollout.reason:
             body.append(f"Why: {rollout.reason}")
     footers = [

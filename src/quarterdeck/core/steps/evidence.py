@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from .. import health
+from ..places import slug
 from ..rollout import Step
 from .run import Run
 
@@ -26,12 +27,17 @@ async def keep_evidence(run: Run, step: Step, verdict: health.Verdict, objects: 
         "pods": [{"name": p["metadata"]["name"], "status": p.get("status", {})} for p in pods],
     }
     text = run.world.redactor.text(json.dumps(kept, indent=1, default=str))
-    await run.world.files.write(run.rollout.number, f"{step.environment}.{step.stage}.evidence.json", text.encode())
+    await run.world.files.write(run.rollout.number, evidence_name(step), text.encode())
+
+
+def evidence_name(step: Step) -> str:
+    """The file that has it."""
+    return f"{slug(step.environment)}.{step.stage}.evidence.json"
 
 
 async def evidence_text(run: Run, step: Step) -> str:
     """What the watcher saw of this attempt's pods, in a few words; empty if they never looked bad."""
-    data, _ = await run.world.files.read(run.rollout.number, f"{step.environment}.{step.stage}.evidence.json")
+    data, _ = await run.world.files.read(run.rollout.number, evidence_name(step))
     try:
         kept = json.loads(data)
     except ValueError:

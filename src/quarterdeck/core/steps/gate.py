@@ -26,18 +26,21 @@ async def gate(run: Run, step: Step) -> Mapping[str, Any]:
     """Pass, or open the question and raise Paused. An answered question passes with who answered."""
     if step.intent.get("answered"):
         return {"asked": True, "by": step.intent["answered"]}
-    environments = [run.world.catalogue.environments[e] for e in run.rollout.environments]
-    kinds = [e.kind for e in environments]
+    known = run.world.catalogue.environments
+    places = {place: known[run.at(place)[1]] for place in run.rollout.environments}
+    kinds = [e.kind for e in places.values()]
     if step.stage == BEFORE:
         found: Mapping[str, Any] = {}
         digest = hashlib.sha256(f"{run.rollout.id} {run.rollout.facts['ask_first']}".encode()).hexdigest()
-        code = policy.code(digest, policy.where(environments))
+        code = policy.code(digest, policy.where(places.values()))
         asked: policy.Ask | None = policy.Ask(code, 0, str(run.rollout.facts["ask_first"]))
     else:
         found = run.rollout.result(StepName.DIFF)["environments"]
         digest = plan_digest(run.rollout)
         first = await is_beginner(run)
-        asked = policy.ask(kind=run.rollout.kind, environments=environments, found=found, first=first, digest=digest)
+        asked = policy.ask(
+            kind=run.rollout.kind, places=places, own=run.service.name, found=found, first=first, digest=digest
+        )
     if asked is None:
         return {"asked": False}
     limits = run.world.limits

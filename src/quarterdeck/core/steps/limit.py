@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import PermanentError
 from ..model import Change, blob_id
 from ..values.limit import prove
-from .edit import plan_edit
+from .edit import plan_edit, read_trees
 from .run import Run
 
 _PLAIN, _EXECUTABLE = 0o100644, 0o100755
@@ -21,12 +21,12 @@ async def prove_change(run: Run, change: Change, edited: Mapping[str, Any]) -> N
     Raises:
         PermanentError: it is not; there must be no vote.
     """
-    charts, base = run.world.charts, edited["base"]
-    tree = await run.patiently("Gerrit", lambda: charts.tree(base, run.service.name), run.world.limits.gate)
+    base = edited["base"]
+    trees = await read_trees(run, base)
 
     def computed() -> None:  # parsing may take long, and the loop must not wait
-        files = plan_edit(run, tree).files
-        check(change, base, tree.files, files, run.world.catalogue.charts.services_dir)
+        before = {path: content for tree in trees.values() for path, content in tree.files.items()}
+        check(change, base, before, plan_edit(run, trees).files, run.world.catalogue.charts.services_dir)
 
     try:
         await asyncio.to_thread(computed)

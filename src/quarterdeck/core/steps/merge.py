@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import ConflictError, PermanentError, StopRequested, TemporaryError
 from ..model import Change, ChangeStatus, MergeMode, Vote
 from ..rollout import Step, StepName
+from .edit import read_trees
 from .limit import prove_change
 from .run import Run
 
@@ -83,16 +84,14 @@ async def _refuse(run: Run, change: Change, edited: Mapping[str, Any]) -> None:
 
 async def _overtaken(run: Run, edited: Mapping[str, Any]) -> bool:
     """Whether the branch has other contents in our files than the commit that the edit was computed from."""
-    charts, name = run.world.charts, run.service.name
 
     async def contents(commit: str) -> list[bytes | None]:
-        tree = await charts.tree(commit, name)
-        return [tree.files.get(path) for path in edited["files"]]
+        trees = await read_trees(run, commit)
+        files = {path: content for tree in trees.values() for path, content in tree.files.items()}
+        return [files.get(path) for path in edited["files"]]
 
-    async def compare() -> bool:
-        return await contents(await charts.tip()) != await contents(edited["base"])
-
-    return await run.patiently("Gerrit", compare, run.world.limits.gate)
+    tip = await run.patiently("Gerrit", run.world.charts.tip, run.world.limits.gate)
+    return await contents(tip) != await contents(edited["base"])
 
 
 def _refuse_if_hopeless(change: Change, edited: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from ..errors import PermanentError, StopRequested, TemporaryError
 from ..model import Line, Service
 from ..ports import JobState, JobStatus
 from ..rollout import Move, Rollout, Step, StepState, advance
+from ..subject import Subject, of_rollout
 from ..world import World
 
 T = TypeVar("T")
@@ -34,8 +35,17 @@ class Run:
 
     @property
     def service(self) -> Service:
-        """The catalogue's entry of the service."""
+        """The catalogue's entry of the rollout's own service."""
         return self.world.catalogue.services[self.rollout.service]
+
+    @property
+    def subject(self) -> Subject:
+        """What the rollout is about."""
+        return of_rollout(self.world.catalogue, self.rollout)
+
+    def at(self, place: str) -> tuple[str, str]:
+        """(service, environment) of a place."""
+        return self.rollout.target(place)
 
     async def save(
         self, new: Rollout, lines: Sequence[Line] = (), write_set: Sequence[tuple[str, str]] | None = None
@@ -125,13 +135,14 @@ class Run:
                 wait = min(error.retry_after, max(seconds - waited, 0.05))
                 await (self.pause(wait) if heed_stop else self.world.clock.sleep(wait))
 
-    async def image_digest(self) -> str:
-        """The digest that the rollout's tag names just now; empty where there is none or the registry cannot say."""
-        try:
-            digest = await self.world.registry.digest(self.service.image, self.rollout.tag) if self.rollout.tag else ""
-        except (PermanentError, TemporaryError):
-            return ""
-        return digest or ""
+    async def digests(self, references: Iterable[str]) -> dict[str, str]:
+        """Reference (`name:tag`) -> the digest it names just now; left out where the registry cannot say."""
+        found: dict[str, str] = {}
+        for reference in dict.fromkeys(references):
+            name, _, tag = reference.rpartition(":")
+            with contextlib.suppress(PermanentError, TemporaryError):
+                found[reference] = await self.world.registry.digest(name, tag) or ""
+        return {reference: digest for reference, digest in found.items() if digest}
 
     async def job(self, job: str, script: str, log: str, seconds: float) -> JobStatus:
         """Run a host job that only reads: start (or find) it, keep its log, wait for its end.

@@ -28,7 +28,7 @@ async def watch(run: Run, step: Step) -> None:
             wanted = wanted or replace(
                 await wanted_pods(run, step, applied=False), ignore=frozenset(step.intent.get("hashes", ()))
             )
-            objects = await world.host.objects(run.service.name, step.environment)
+            objects = await world.host.objects(*run.at(step.environment))
         except QuarterdeckError as error:
             log.info("the watcher of #%s cannot see the pods: %s", run.rollout.number, error)
             await world.clock.sleep(limits.poll)
@@ -46,5 +46,5 @@ async def watch(run: Run, step: Step) -> None:
                 await run.say("bad", step=step, words_=verdict.text, gives_up=gives_up)
         if (now - told).total_seconds() > limits.still:
             told = now
-            await run.say("still", words_=f"{step.environment} {verdict.text}")
+            await run.say("still", words_=f"{run.rollout.spoken(step.environment)} {verdict.text}")
         await world.clock.sleep(limits.poll)

@@ -2,9 +2,9 @@
 
 Pure functions over file texts. `facade` is what the bot uses, `bump` what the command-line tool uses; a file each:
 `reading` (helmfiles), `template` (their expressions), `sharers` (who reaches a file), `document` (a values file),
-`keys` (what is a tag), `service` (layers, which scalar wins), `parts`, `choosing`, `bykey`, `pinning` (what a request
-means), `splice` (bytes), `proof` and `patch` (the diff). `limit` is the second opinion before the bot's vote. Importing
-this package imports none of them: the tool starts fast.
+`keys` (what is a tag), `service` (layers, which scalar wins), `parts`, `images` (what releases run), `choosing`,
+`bykey`, `pinning` (what a request means), `splice` (bytes), `proof` and `patch` (the diff). `limit` is the second
+opinion before the bot's vote. Importing this package imports none of them: the tool starts fast.
 """
 
 from __future__ import annotations
@@ -12,9 +12,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .facade import EditPlan, Found, effective, environments, home, plan, timeout
+    from ..rollout import ALL
+    from .facade import EditPlan, Found, effective, environments, home, joined, parts_of, plan, release_images, timeout
+    from .images import PartFound, ReleaseImage
+    from .parts import Known
 
-__all__ = ["EditPlan", "Found", "effective", "environments", "home", "plan", "timeout"]
+__all__ = [
+    "ALL",
+    "EditPlan",
+    "Found",
+    "Known",
+    "PartFound",
+    "ReleaseImage",
+    "effective",
+    "environments",
+    "home",
+    "joined",
+    "parts_of",
+    "plan",
+    "release_images",
+    "timeout",
+]
 
 
 def __getattr__(name: str) -> Any:

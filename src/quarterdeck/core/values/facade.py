@@ -1,24 +1,28 @@
 """What the bot asks of values files at a pinned commit: which tag stands where, and the edit that moves it.
 
-The bot moves one service's main tag in whole environments. What also moves other services' pods, or several images
-at once, is refused in words: a person pushes it, `!apply` takes it from there.
+The bot moves the tag of a service, or of one of its parts, in whole environments. What a careful reader would have to
+guess is refused in words: a person pushes it, `!apply` takes it from there.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from .. import places
 from ..errors import EditRefusedError
 from ..ports import Tree
+from . import images as of_images
 from . import reading
 from .asking import FileChange, Outcome, Request
 from .bump import bump
 from .choosing import choose_part
+from .images import ALL, PartFound, ReleaseImage
 from .keys import dotted
-from .refusal import Refusal, RefusedError
-from .service import Row, Service, Shelf, find, load
+from .parts import Known, matches
+from .refusal import Refusal, RefusedError, refuse
+from .service import Finding, Row, Service, Shelf, find, load
 
 _TIMEOUT = re.compile(r"^ +timeout: *(?P<seconds>[0-9]{1,6}) *(?:#.*)?$")
 _SHOWN = 3
@@ -47,17 +51,25 @@ class EditPlan:
 
     Attributes:
         files: path from the repository's root -> whole new content.
-        spans: path -> (first byte, byte after the last) of each replacement in the old content.
+        lines: (file, line, scalar) of each replacement; the line counts in the old content.
         write_set: (file, scalar) that the edit touches.
-        effect: environment -> (tag before, tag afterwards), for every one whose tag changes, targets or not.
+        effect: place (`core.places`) -> (tag before, tag afterwards), for every one whose tag changes, targets or not;
+            before is "" where several tags are replaced by one.
+        parts: part -> its own effect, where all parts move together.
         already: every target has the tag already; nothing to write.
     """
 
     files: Mapping[str, bytes] = field(default_factory=dict)
-    spans: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    lines: tuple[tuple[str, int, str], ...] = ()
     write_set: tuple[tuple[str, str], ...] = ()
     effect: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    parts: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
     already: bool = False
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Other services whose tags change too."""
+        return tuple(dict.fromkeys(places.split(place, "")[0] for place in self.effect if "/" in place))
 
 
 def home(tree: Tree, directory: str) -> str:
@@ -103,57 +115,133 @@ def timeout(tree: Tree, directory: str) -> int:
     return int(found[0]["seconds"]) if found else 300
 
 
-def effective(tree: Tree, directory: str, environments: Iterable[str] = ()) -> dict[str, Found]:
+def parts_of(tree: Tree, directory: str, known: Known | None = None) -> tuple[PartFound, ...]:
+    """The parts of a service by name: the catalogue's, else one for each image of its own.
+
+    Raises:
+        EditRefusedError: files that cannot be read.
+    """
+    _, service, finding = _looked(tree, directory)
+    return of_images.found_parts(service, finding, known)
+
+
+def effective(
+    tree: Tree, directory: str, environments: Iterable[str] = (), known: Known | None = None, part: str = ""
+) -> dict[str, Found]:
     """Environment -> the tag it gets, as far as git says (values on the deploy host only are not seen).
 
     Args:
         tree: the service's files at a commit.
         directory: the service's folder, from the root or by its last part.
         environments: which; none means all of the helmfile.
+        known: what the catalogue says of its images.
+        part: one of its parts, or `ALL` if all have one tag; empty for the service's own image.
 
     Raises:
         EditRefusedError: no tag, several that could be meant, or files that cannot be read.
     """
-    shelf, service = _service(tree, directory)
+    shelf, service, finding = _looked(tree, directory)
     wanted = tuple(environments) or service.environments
     unknown = [name for name in wanted if name not in service.environments]
     if unknown:
         raise EditRefusedError(f"{service.base} has no environment {unknown[0]}: {', '.join(service.environments)}")
-    finding = find(shelf, service)
-    if finding.broken:
-        raise _shortened(RefusedError(finding.broken))
-    return {name: _one(shelf, service, finding.rows, name) for name in wanted}
+    return {name: _one(shelf, service, finding, Request("", "", "", part, (name,), known=known)) for name in wanted}
 
 
-def plan(tree: Tree, directory: str, environments: Sequence[str], tag: str) -> EditPlan:
+def release_images(
+    tree: Tree, directory: str, environment: str, known: Known | None = None, part: str = ""
+) -> dict[str, tuple[ReleaseImage, ...]]:
+    """Release -> the images that it is to run in an environment; without a part those that the catalogue knows.
+
+    Raises:
+        EditRefusedError: no such environment or part, or files that cannot be read.
+    """
+    shelf, service, finding = _looked(tree, directory)
+    rows: Sequence[Row] = [row for row in finding.rows if row.release.environment == environment]
+    if part and part != ALL:
+        rows = choose_part(
+            Request("", service.name, "", part, (environment,), known=known), shelf, service, finding
+        ).rows
+    else:
+        own = {row.id for p in of_images.main_parts(service, finding, known) for row in p.rows}
+        rows = [row for row in rows if row.id in own and (part or known is None or _is_known(row, known))]
+    of: dict[str, list[Row]] = {}
+    for row in rows:
+        of.setdefault(row.release.name, []).append(row)
+    return {name: of_images.release_images(shelf, mine, known) for name, mine in of.items()}
+
+
+def plan(
+    tree: Tree,
+    directory: str,
+    environments: Sequence[str],
+    tag: str,
+    known: Known | None = None,
+    part: str = "",
+    pin: bool = False,
+) -> EditPlan:
     """The edit that gives *environments* the tag. An environment with its own copy has only that copy edited.
 
     Args:
-        tree: the service's files at the pinned commit.
+        tree: the service's files at the pinned commit, and those of the services that share one of them.
         directory: the service's folder, from the root or by its last part.
         environments: the targets; the helmfile must have them.
         tag: the whole tag, as it shall stand in git.
+        known: what the catalogue says of its images.
+        part: one of its parts, or `ALL`; empty for the service's own image.
+        pin: the environments get a copy of their own, and nothing else moves.
 
     Raises:
         EditRefusedError: the files do not allow a safe edit; says where the candidates are and what to do.
     """
     try:
-        return _plan(tree, directory, tuple(environments), tag)
+        folder = home(tree, directory)
+        if part != ALL:
+            return _plan(tree, folder, tuple(environments), tag, known, part, pin)
+        names = [found.name for found in parts_of(tree, folder, known) if set(found.tags) & set(environments)]
+        if not names:
+            raise refuse(
+                "no-tag-in-git", f"{folder.rpartition('/')[2]} has no tag in git for {', '.join(environments)}"
+            )
+        done = EditPlan(already=True)
+        for name in names:
+            here = replace(tree, files={**tree.files, **done.files})
+            found = _plan(here, folder, tuple(environments), tag, known, name, pin)
+            done = joined(done, replace(found, parts={name: found.effect}))
+        return done
     except EditRefusedError as why:
         service = directory.strip("/").rpartition("/")[2]
+        title = f"{service}/{part}" if part else service
         where = environments[0] if len(environments) == 1 else "production" if environments else "ENV"
         raise EditRefusedError(
-            f"I do not edit this: {_shortened(why)}. Push the change by hand, then !apply {service} {where}"
+            f"I do not edit this: {_shortened(why)}. Push the change by hand, then !apply {title} {where}"
         ) from None
 
 
-def _plan(tree: Tree, directory: str, environments: tuple[str, ...], tag: str) -> EditPlan:
+def joined(first: EditPlan, then: EditPlan) -> EditPlan:
+    """Two edits as one; *then* was computed on the files that *first* left."""
+    effect = dict(first.effect)
+    for place, (old, new) in then.effect.items():
+        was = first.effect.get(place, (old, new))[0]
+        effect[place] = (old if was == old else "", new)
+    return EditPlan(
+        files={**first.files, **then.files},
+        lines=tuple(dict.fromkeys((*first.lines, *then.lines))),
+        write_set=tuple(dict.fromkeys((*first.write_set, *then.write_set))),
+        effect=effect,
+        parts={**first.parts, **then.parts},
+        already=first.already and then.already,
+    )
+
+
+def _plan(
+    tree: Tree, folder: str, environments: tuple[str, ...], tag: str, known: Known | None, part: str, pin: bool
+) -> EditPlan:
     if not environments:
         raise EditRefusedError("no environment was named")
-    folder = home(tree, directory)
-    effective(tree, folder, environments)
+    _service(tree, folder)
     services_dir, _, name = folder.rpartition("/")
-    outcome = bump(tree, Request(services_dir, name, tag, environments=environments))
+    outcome = bump(tree, Request(services_dir, name, tag, part, environments, pin=pin, known=known))
     if outcome is None:
         raise EditRefusedError(f"{folder}: it has no helmfile.yaml")
     if outcome.refusals:
@@ -161,17 +249,17 @@ def _plan(tree: Tree, directory: str, environments: tuple[str, ...], tag: str) -
     if not outcome.changes:
         return EditPlan(already=True)
     for change in outcome.changes:
-        _refuse_shared(tree, change, name)
+        _refuse_unseen(tree, change, services_dir)
     return EditPlan(
         files=_contents(outcome.changes),
-        spans={change.path: _bytes(change) for change in outcome.changes},
+        lines=tuple((change.path, span.line, span.key) for change in outcome.changes for span in change.spans),
         write_set=outcome.decided,
-        effect=_effect(outcome),
+        effect=_effect(outcome, name),
     )
 
 
-def _effect(outcome: Outcome) -> dict[str, tuple[str, str]]:
-    """Environment -> (tag before, tag afterwards), for every one whose tag changes.
+def _effect(outcome: Outcome, own: str) -> dict[str, tuple[str, str]]:
+    """Place -> (tag before, tag afterwards), for every one whose tag changes.
 
     Raises:
         EditRefusedError: an environment's releases come from different tags; a rollout has one to go back to.
@@ -186,19 +274,19 @@ def _effect(outcome: Outcome) -> dict[str, tuple[str, str]]:
         if len(pairs) > 1:
             tags = ", ".join(sorted(old for old, _ in pairs))
             raise EditRefusedError(f"several tags would move in {environment}: {tags}")
-    return {environment: pairs.pop() for environment, pairs in found.items()}
+    known = {row.id for row in outcome.before}
+    for row in outcome.after:  # a pin may give a tag where none was
+        if row.id not in known:
+            found.setdefault(row.release.environment, set()).add(("", row.scalar.tag))
+    for effect in outcome.side_effects:
+        if effect.service != own:
+            place = places.named(effect.service, effect.environment, own)
+            found.setdefault(place, set()).add((effect.before, effect.after))
+    return {place: pairs.pop() if len(pairs) == 1 else ("", pairs.pop()[1]) for place, pairs in found.items()}
 
 
 def _contents(changes: Iterable[FileChange]) -> dict[str, bytes]:
     return {change.path: change.new for change in changes if change.new is not None}
-
-
-def _bytes(change: FileChange) -> tuple[tuple[int, int], ...]:
-    """The spans as byte offsets in the old content."""
-    text = (change.old or b"").decode()
-    bom = 1 if text.startswith("\ufeff") else 0
-    ends = [(len(text[: s.start + bom].encode()), len(text[: s.end + bom].encode())) for s in change.spans]
-    return tuple(ends)
 
 
 def _helmfile(tree: Tree, directory: str) -> tuple[str, bytes]:
@@ -218,28 +306,48 @@ def _service(tree: Tree, directory: str) -> tuple[Shelf, Service]:
     return shelf, service
 
 
-def _one(shelf: Shelf, service: Service, rows: Sequence[Row], environment: str) -> Found:
-    """The one tag of an environment."""
-    request = Request("", service.name, environments=(environment,))
+def _looked(tree: Tree, directory: str) -> tuple[Shelf, Service, Finding]:
+    """A service with all about its tags, in files that can be read."""
+    shelf, service = _service(tree, directory)
+    finding = find(shelf, service)
+    if finding.broken:
+        raise _shortened(RefusedError(finding.broken))
+    return shelf, service, finding
+
+
+def _one(shelf: Shelf, service: Service, finding: Finding, request: Request) -> Found:
+    """The one tag of a request's environment."""
+    (environment,) = request.environments
     try:
-        part = choose_part(request, shelf, service, find(shelf, service))
+        if request.part == ALL:
+            every = of_images.main_parts(service, finding, request.known)
+            rows = [row for part in every for row in part.rows if row.release.environment == environment]
+        else:
+            rows = list(choose_part(replace(request, service=service.name), shelf, service, finding).rows)
     except RefusedError as why:
         raise _shortened(why) from None
-    scalars = part.scalars
-    if len({scalar.tag for scalar in scalars}) > 1:
-        places = ", ".join(_cut([f"{_end(s.file)}:{s.line} {dotted(s.path)}" for s in scalars]))
-        raise EditRefusedError(f"several tags could be meant for {environment}: {places}")
-    first = next(row for row in rows if row.scalar.id == scalars[0].id)
+    scalars = {row.scalar.id: row.scalar for row in rows}
+    if len({scalar.tag for scalar in scalars.values()}) > 1:
+        places_ = ", ".join(_cut([f"{_end(s.file)}:{s.line} {dotted(s.path)}" for _, s in sorted(scalars.items())]))
+        raise EditRefusedError(f"several tags could be meant for {environment}: {places_}")
+    if not rows:
+        raise EditRefusedError(f"{service.name} has no image tag for {environment}")
+    first = min(rows, key=lambda row: row.scalar.id)
     return Found(first.scalar.tag, first.scalar.file, dotted(first.path), first.scalar.line)
 
 
-def _refuse_shared(tree: Tree, change: FileChange, service: str) -> None:
-    """A file that other services read too is not edited for one of them."""
-    others = [name for name in tree.sharers.get(change.path, ()) if name != service]
-    linked = change.path in tree.links.values()
-    if others or linked:
-        with_whom = f" with {', '.join(others)}" if others else " by a symlink"
-        reason = f"{change.spans[0].key} is shared{with_whom}"
+def _is_known(row: Row, known: Known) -> bool:
+    """Whether the catalogue speaks of a row's image; the chart's own counts as the service's."""
+    return matches(row.image, known.images) if row.image else bool(known.image)
+
+
+def _refuse_unseen(tree: Tree, change: FileChange, services_dir: str) -> None:
+    """A file that others read too is edited only where it can be told what becomes of them."""
+    shelf = Shelf(tree)
+    sharers = {name: load(shelf, services_dir, name) for name in tree.sharers.get(change.path, ())}
+    unseen = [name for name, found in sharers.items() if found is None or not found.releases]
+    if unseen:
+        reason = f"{change.spans[0].key} is shared with {', '.join(unseen)}, whose helmfile I cannot read"
         raise RefusedError([Refusal("shared", reason, change.path, change.spans[0].line)])
 
 

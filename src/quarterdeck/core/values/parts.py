@@ -17,10 +17,17 @@ class Known:
     Attributes:
         image: of the service itself, or "".
         parts: name -> images.
+        end: what the tag in the registry has beyond the one in git, where no `flavour` says it.
     """
 
     image: str = ""
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    end: str = ""
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(filter(None, (self.image, *(image for images in self.parts.values() for image in images))))
 
 
 @dataclass(frozen=True)
