@@ -20,7 +20,8 @@ import yaml
 
 from bench import values_edit as tool
 from quarterdeck.adapters.store import SqliteStore
-from quarterdeck.core import diff, values
+from quarterdeck.core import values
+from quarterdeck.core.cluster import diff
 from quarterdeck.core.model import Line
 from quarterdeck.core.ports import Tree
 from quarterdeck.core.redact import Redactor

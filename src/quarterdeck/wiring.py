@@ -25,16 +25,16 @@ from quarterdeck.chat import Heard, Transport
 from quarterdeck.chat.connection import tls_context
 from quarterdeck.chat.irc import IrcTransport
 from quarterdeck.chat.speaker import Mouth, Speaker
-from quarterdeck.core.answers import Answers
 from quarterdeck.core.deployer import Deployer
-from quarterdeck.core.desk import Desk
+from quarterdeck.core.desk.actions import Actions
+from quarterdeck.core.desk.answers import Answers
+from quarterdeck.core.desk.grammar import NOTHING
+from quarterdeck.core.desk.preview import Preview
+from quarterdeck.core.desk.reception import Reception
 from quarterdeck.core.errors import QuarterdeckError, TemporaryError
-from quarterdeck.core.grammar import NOTHING
 from quarterdeck.core.herald import Herald, Pace
 from quarterdeck.core.model import Actor, Catalogue, Line
 from quarterdeck.core.policy import MUTATING
-from quarterdeck.core.preview import Preview
-from quarterdeck.core.reception import Reception
 from quarterdeck.core.redact import Redactor
 from quarterdeck.core.rollout import OVER, State
 from quarterdeck.core.world import Limits, World
@@ -171,7 +171,7 @@ class App:
         )
         self._runner = runner
         self.deployer = Deployer(self.world)
-        desk = Desk(self.world, self.deployer)
+        desk = Actions(self.world, self.deployer)
         answers = Answers(self.world, s.links)
         self.reception = Reception(desk, answers, Preview(self.world, desk.orders))
         self.herald = Herald(self.world, events(s), Pace(patience=s.build_deadline_s))

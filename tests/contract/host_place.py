@@ -13,7 +13,7 @@ from typing import Any
 
 from quarterdeck.adapters.helmfile import HelmfileHost
 from quarterdeck.adapters.ssh import SshRunner
-from quarterdeck.core import commands, releases
+from quarterdeck.core.cluster import commands, releases
 from quarterdeck.core.ports import Host, JobState, JobStatus, Release, Runner
 from quarterdeck.testing.host import FakeHost
 from quarterdeck.testing.runner import FakeRunner

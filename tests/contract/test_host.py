@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from quarterdeck.adapters.helmfile import HelmfileHost
-from quarterdeck.core import commands, releases
+from quarterdeck.core.cluster import commands, releases
 from quarterdeck.core.errors import PermanentError, TemporaryError
 from quarterdeck.core.ports import JobState
 from quarterdeck.testing.runner import FakeJob, FakeRunner

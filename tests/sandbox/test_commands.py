@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from quarterdeck.core.answers import HELP
-from quarterdeck.core.grammar import LATER_VERBS
+from quarterdeck.core.desk.answers import HELP
+from quarterdeck.core.desk.grammar import LATER_VERBS
 from sandbox import contents
 from sandbox.bot import ROOM
 from sandbox.botconfig import NICK

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quarterdeck.core.diff import Diff, Field, Klass, Verb, deleted, read
+from quarterdeck.core.cluster.diff import Diff, Field, Klass, Verb, deleted, read
 
 OLD, NEW = "2026-08-06-230932-production", "2026-08-17-094555-production"
 IMAGE = "wikimedia/mediawiki-services-citoid"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from quarterdeck.core import grammar
+from quarterdeck.core.desk import grammar
 from quarterdeck.core.errors import NotFoundError, NotYetError, RequestError
 from tests.unit.world import NEW, Deck
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from quarterdeck.core.dossier import as_json, gather
+from quarterdeck.core.desk.dossier import as_json, gather
 from quarterdeck.core.model import Service
 from quarterdeck.core.rollout import State, StepName
 from quarterdeck.views.page import Pages

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quarterdeck.core.health import Memory, State, Verdict, Wanted, hashes, judge
-from quarterdeck.core.pods import pods, serving
-from quarterdeck.core.workloads import get, groups, pods_of
+from quarterdeck.core.cluster.health import Memory, State, Verdict, Wanted, hashes, judge
+from quarterdeck.core.cluster.pods import pods, serving
+from quarterdeck.core.cluster.workloads import get, groups, pods_of
 
 NOW = datetime(2026, 8, 17, 14, 0, tzinfo=UTC)
 REPO = "registry.example/wikimedia/mediawiki-services-citoid"

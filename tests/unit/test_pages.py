@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from quarterdeck.core.answers import next_commands
-from quarterdeck.core.dossier import as_json, gather
+from quarterdeck.core.desk.answers import next_commands
+from quarterdeck.core.desk.dossier import as_json, gather
 from quarterdeck.core.errors import TemporaryError
 from quarterdeck.core.rollout import OVER, State
 from quarterdeck.views.page import BANNERS, Pages, clock, diff_class

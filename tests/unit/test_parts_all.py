@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from quarterdeck.core.dossier import gather
+from quarterdeck.core.desk.dossier import gather
 from quarterdeck.core.rollout import State
 from quarterdeck.views.page import Pages
 from tests.unit.cluster import NEW, NEWER, OLD

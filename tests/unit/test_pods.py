@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from quarterdeck.core.pods import pods, serving
+from quarterdeck.core.cluster.pods import pods, serving
 
 JS, PY, BOX = "wikimedia/evaluator-javascript", "wikimedia/evaluator-python", "wikimedia/shellbox"
 ENVOY = "envoy:1.2"

@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from quarterdeck.core.answers import Answers
 from quarterdeck.core.deployer import Deployer
-from quarterdeck.core.desk import Desk
+from quarterdeck.core.desk.actions import Actions
+from quarterdeck.core.desk.answers import Answers
+from quarterdeck.core.desk.preview import Preview
+from quarterdeck.core.desk.reception import Reception
 from quarterdeck.core.model import (
     Actor,
     Catalogue,
@@ -25,8 +27,6 @@ from quarterdeck.core.model import (
     Service,
 )
 from quarterdeck.core.ports import Build, BuildState
-from quarterdeck.core.preview import Preview
-from quarterdeck.core.reception import Reception
 from quarterdeck.core.redact import Redactor
 from quarterdeck.core.rollout import Kind, Rollout
 from quarterdeck.core.values import effective
@@ -235,7 +235,7 @@ class Deck:
             deploy_host_name="deploy1003",
         )
         self.deployer = Deployer(self.world)
-        self.desk = Desk(self.world, self.deployer)
+        self.desk = Actions(self.world, self.deployer)
         self.answers = Answers(self.world, PAGE)
         self.reception = Reception(self.desk, self.answers, Preview(self.world, self.desk.orders))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from ..core import commands, releases
+from ..core.cluster import commands, releases
 from ..core.errors import PermanentError, TemporaryError
 from ..core.ports import Position, Release, Runner
 
@@ -111,7 +111,7 @@ class HelmfileHost:
     def diff_script(
         self, service: str, environment: str, commit: str, overlay: Mapping[str, bytes] = MappingProxyType({})
     ) -> str:
-        """Job script; files and exit statuses as `quarterdeck.core.commands.diff_script` says."""
+        """Job script; files and exit statuses as `quarterdeck.core.cluster.commands.diff_script` says."""
         return commands.diff_script(self._place, service, environment, commit, overlay)
 
     def apply_script(
@@ -122,7 +122,7 @@ class HelmfileHost:
         expected: Mapping[str, str],
         facts: Mapping[str, str],
     ) -> str:
-        """Job script; files and exit statuses as `quarterdeck.core.commands.apply_script` says.
+        """Job script; files and exit statuses as `quarterdeck.core.cluster.commands.apply_script` says.
 
         Args:
             service: the service.

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import values
+from .cluster.pods import serving as serving_pods
 from .errors import EditRefusedError, QuarterdeckError
-from .pods import serving as serving_pods
 from .ports import Debt, Tree
 from .rollout import Rollout, StepName, StepState
 from .subject import Member, Subject, of_rollout, owed

@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 
 from quarterdeck.core import places
-from quarterdeck.core.dossier import Dossier
+from quarterdeck.core.desk.dossier import Dossier
 from quarterdeck.core.model import Catalogue, short_tag
 from quarterdeck.core.ports import Debt
 from quarterdeck.core.rollout import OVER, Rollout, State, StepName, StepState, spoken_target

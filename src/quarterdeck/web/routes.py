@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from quarterdeck.core import dossier
-from quarterdeck.core.answers import log_names
+from quarterdeck.core.desk import dossier
+from quarterdeck.core.desk.answers import log_names
 from quarterdeck.core.places import slug
 from quarterdeck.core.rollout import State
 from quarterdeck.core.world import World

@@ -8,9 +8,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from .. import health
-from .. import releases as listing
-from ..commands import DIFFERS, HELD, MOVED, UNREADY
+from ..cluster import health
+from ..cluster import releases as listing
+from ..cluster.commands import DIFFERS, HELD, MOVED, UNREADY
 from ..errors import (
     LostError,
     NotFoundError,

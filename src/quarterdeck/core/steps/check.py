@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from .. import health
+from ..cluster import health
 from ..errors import PermanentError
 from ..rollout import Step, StepName
 from .diff import stage_releases

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..diff import Diff, Images
+from ..cluster.diff import Diff, Images
 from ..ports import Release
 from ..redact import Redactor
 from ..values import ReleaseImage

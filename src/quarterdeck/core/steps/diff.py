@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from .. import diff as reader
-from .. import releases as listing
 from .. import values
+from ..cluster import diff as reader
+from ..cluster import releases as listing
 from ..errors import EditRefusedError, NotFoundError, PermanentError
 from ..model import short_tag
 from ..places import joined, slug

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from .. import health
+from ..cluster import health
 from ..places import slug
 from ..rollout import Step
 from .run import Run

@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from datetime import timedelta
 
-from .. import health
+from ..cluster import health
 from ..errors import QuarterdeckError
 from ..rollout import Step
 from .check import wanted_pods

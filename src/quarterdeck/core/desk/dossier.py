@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..cluster.pods import Pod
+from ..cluster.pods import pods as pods_of
+from ..errors import QuarterdeckError
+from ..places import slug
+from ..ports import AuditRow
+from ..rollout import OVER, Rollout, StepName
+from ..steps.evidence import evidence_name
+from ..subject import of_rollout
+from ..world import World
 from .answers import log_names, next_commands
-from .errors import QuarterdeckError
-from .places import slug
-from .pods import Pod
-from .pods import pods as pods_of
-from .ports import AuditRow
-from .rollout import OVER, Rollout, StepName
-from .steps.evidence import evidence_name
-from .subject import of_rollout
-from .world import World
 
 #: seconds the page waits for the cluster
 PATIENCE = 4.0

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from . import values
-from .errors import EditRefusedError, RequestError, TemporaryError
+from .. import values
+from ..errors import EditRefusedError, RequestError, TemporaryError
+from ..model import Service
+from ..ports import Tree
+from ..subject import Member, Subject, known, member, whole
+from ..world import World
 from .grammar import NOTHING, Target
-from .model import Service
-from .ports import Tree
-from .subject import Member, Subject, known, member, whole
-from .world import World
 
 #: stands for a tag where only the places of an edit are wanted
 ANY = "any"

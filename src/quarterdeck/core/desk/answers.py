@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from . import grammar, policy, values
-from .errors import NotFoundError, QuarterdeckError, RequestError
+from .. import policy, values
+from ..cluster.pods import pods as pods_of
+from ..errors import NotFoundError, QuarterdeckError, RequestError
+from ..model import Actor, Service, short_tag
+from ..places import environments as environments_of
+from ..places import grouped, joined, slug
+from ..ports import Tree
+from ..rollout import HOLDING, Kind, Rollout, State, StepName, StepState, spoken_target
+from ..situation import Situation, survey
+from ..subject import Member, Subject, of_rollout
+from ..world import World
+from . import grammar
 from .grammar import NOTHING, Target
-from .model import Actor, Service, short_tag
-from .places import environments as environments_of
-from .places import grouped, joined, slug
-from .pods import pods as pods_of
-from .ports import Tree
-from .rollout import HOLDING, Kind, Rollout, State, StepName, StepState, spoken_target
-from .situation import Situation, survey
-from .subject import Member, Subject, of_rollout
 from .tagging import Tagging
 from .targets import members_of
-from .world import World
 
 #: lines a `!log` or `!diff` prints at most; the page has all
 MOST_LINES = 40

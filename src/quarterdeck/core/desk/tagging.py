@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from . import builds, values
-from .errors import NotFoundError, RequestError, TemporaryError
+from .. import builds, values
+from ..errors import NotFoundError, RequestError, TemporaryError
+from ..model import short_tag
+from ..places import environments as environments_of
+from ..places import joined
+from ..ports import BuildState
+from ..rollout import Kind, Rollout, State, StepName, StepState
+from ..situation import Serving, Situation
+from ..subject import Member, Subject, built_from, in_git
+from ..world import World
 from .grammar import NOTHING, Request
-from .model import short_tag
-from .places import environments as environments_of
-from .places import joined
-from .ports import BuildState
-from .rollout import Kind, Rollout, State, StepName, StepState
-from .situation import Serving, Situation
-from .subject import Member, Subject, built_from, in_git
-from .world import World
 
 #: so many parts' commands are spelled out
 _NAMED = 3

@@ -5,22 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from . import grammar, policy
-from .deployer import Deployer
-from .errors import BusyError, NotAllowedError, NotFoundError, RequestError, StaleError, TemporaryError, WrongStateError
+from .. import policy
+from ..deployer import Deployer
+from ..errors import (
+    BusyError,
+    NotAllowedError,
+    NotFoundError,
+    RequestError,
+    StaleError,
+    TemporaryError,
+    WrongStateError,
+)
+from ..model import Actor, Line
+from ..places import environments as environments_of
+from ..ports import JobState
+from ..rollout import HOLDING, Kind, Move, Rollout, State, Step, StepName, StepState, advance, job_name, retried
+from ..world import World
+from . import grammar
 from .grammar import NOTHING
 from .intake import drafted
-from .model import Actor, Line
 from .orders import Order, Orders
-from .places import environments as environments_of
-from .ports import JobState
-from .rollout import HOLDING, Kind, Move, Rollout, State, Step, StepName, StepState, advance, job_name, retried
-from .world import World
 
 _RESTING = {State.WAITING, State.FAILED, State.UNKNOWN}
 
 
-class Desk:
+class Actions:
     """Commands that change something. Each returns the line to say; empty when the rollout itself speaks."""
 
     def __init__(self, world: World, deployer: Deployer) -> None:

@@ -8,19 +8,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from . import diff as reader
-from . import policy
-from . import releases as listing
-from .errors import EditRefusedError, PermanentError, RequestError, TemporaryError
-from .model import Actor, short_tag
+from .. import policy
+from ..cluster import diff as reader
+from ..cluster import releases as listing
+from ..errors import EditRefusedError, PermanentError, RequestError, TemporaryError
+from ..model import Actor, short_tag
+from ..places import environments as environments_of
+from ..places import listed, slug, told
+from ..ports import JobState
+from ..rollout import Kind
+from ..steps.describe import describe, expected
+from ..values import ALL, ReleaseImage
+from ..world import World
 from .orders import Order, Orders
-from .places import environments as environments_of
-from .places import listed, slug, told
-from .ports import JobState
-from .rollout import Kind
-from .steps.describe import describe, expected
-from .values import ALL, ReleaseImage
-from .world import World
 
 
 class Preview:

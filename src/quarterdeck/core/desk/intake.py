@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 import statistics
 
-from . import values
-from .model import Actor, Service
+from .. import values
+from ..model import Actor, Service
+from ..rollout import ALL, Kind, Rollout, State, Step, StepName
+from ..situation import Situation
+from ..steps.gate import BEFORE
+from ..world import World
 from .orders import Order
-from .rollout import ALL, Kind, Rollout, State, Step, StepName
-from .situation import Situation
-from .steps.gate import BEFORE
-from .world import World
 
 
 async def drafted(world: World, actor: Actor, order: Order, kind: Kind, takeover: tuple[int, ...]) -> Rollout:

@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from weakref import WeakValueDictionary
 
+from ..errors import QuarterdeckError, RequestError
+from ..model import Actor
 from . import grammar
+from .actions import Actions
 from .answers import HELP, Answers
-from .desk import Desk
-from .errors import QuarterdeckError, RequestError
 from .grammar import LATER_VERBS, NOTHING, Target
-from .model import Actor
 from .preview import Preview
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ _LOG = re.compile(r"[#r]?[0-9]+(\s+[0-9]+)?")
 class Reception:
     """Turns (verb, actor, words) into lines. Nothing a person says raises out of here."""
 
-    def __init__(self, desk: Desk, answers: Answers, preview: Preview) -> None:
+    def __init__(self, desk: Actions, answers: Answers, preview: Preview) -> None:
         self._say_one: Mapping[str, Callable[[Actor, str], Awaitable[str]]] = {
             "deploy": desk.deploy,
             "apply": desk.apply,

@@ -6,19 +6,20 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from . import builds, grammar, policy, values
-from .errors import EditRefusedError, NotFoundError, RequestError, TemporaryError
+from .. import builds, policy, values
+from ..errors import EditRefusedError, NotFoundError, RequestError, TemporaryError
+from ..model import Environment, Service, short_tag
+from ..places import environments as environments_of
+from ..places import joined, listed, split
+from ..ports import Tree
+from ..rollout import Kind
+from ..situation import Situation, survey
+from ..subject import Member, Subject, known, member
+from ..world import World
+from . import grammar
 from .grammar import NOTHING, Request, Target
-from .model import Environment, Service, short_tag
-from .places import environments as environments_of
-from .places import joined, listed, split
-from .ports import Tree
-from .rollout import Kind
-from .situation import Situation, survey
-from .subject import Member, Subject, known, member
 from .tagging import Tagging, silent
 from .targets import ANY, part_names, read_trees, services_of
-from .world import World
 
 #: so many parts are told in one line
 _NAMED = 3
