@@ -16,7 +16,6 @@ from quarterdeck.core.builds import (
     fixes,
     is_tag,
     newer,
-    newest,
     parse,
     published,
     pushed_again,
@@ -278,14 +277,6 @@ def test_tags_have_a_form() -> None:
     assert is_tag("a" * 128)
     for text in ("", "a" * 129, ".a", "-a", "a:b", "a/b", "a\n", "é"):
         assert not is_tag(text)
-
-
-def test_the_newest_of_many() -> None:
-    """The newest acceptable tag of the usual suffix, or none if their order is unknown."""
-    assert newest([OLD, TAG, "2027-01-01-000000-candidate", "2027-01-01-000000", OLD, TAG], "-production") == TAG
-    assert newest(["v1.9.0", "v1.10.0"]) == "v1.10.0"
-    assert newest([]) == ""
-    assert newest(["flink-1", "flink-2"]) == ""
 
 
 def test_a_tag_may_be_said_without_its_suffix() -> None:

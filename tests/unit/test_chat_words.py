@@ -128,6 +128,10 @@ def events() -> Iterator[tuple[str, tuple[Line, ...]]]:
     yield "build ready", say("build_ready", None, **ready)
     since = {"staging": 3, "codfw": 9, "eqiad": 8}
     yield "build ready, counted", say("build_ready", None, **ready, since=since, mends=replace(BUILD, change=1089000))
+    yield (
+        "build pushed again",
+        say("build_again", None, build=replace(BUILD, digest="sha256:bb"), members=members, was="sha256:aa"),
+    )
     yield "build failed", say("build_failed", None, build=BUILD, members=members)
     yield "build silent", say("build_silent", None, build=BUILD, members=members)
     codfw = failed.steps[2]

@@ -128,6 +128,25 @@ async def test_one_project_that_cannot_be_read_holds_up_no_build(watch: Watch) -
     assert len(watch.said) == 1
 
 
+async def test_a_tag_that_is_pushed_again_is_said_loudly_and_once(watch: Watch) -> None:
+    """Whoever looks at the tag sees what he was told of; now it is something else."""
+    number = watch.merge()
+    watch.comment(number, NEW)
+    await watch.herald.look()
+    old = watch.deck.registry.images[IMAGE][NEW]
+    new = watch.deck.registry.push(IMAGE, NEW, content="something else")
+    assert await watch.herald.look() is False
+    assert len(watch.said) == 1, "not at every look"
+    watch.deck.clock.forward(watch.herald.pace.timer)
+    watch.deck.registry.faults.once("digest", TemporaryError("away"))
+    for _ in range(3):
+        await watch.herald.look()
+        watch.deck.clock.forward(watch.herald.pace.timer)
+    assert len(watch.said) == 2
+    assert "PUSHED AGAIN" in watch.said[1]
+    assert f"{old[:19]} is {new[:19]} now" in watch.said[1]
+
+
 async def test_events_only_wake_it(watch: Watch) -> None:
     """An event of a watched project makes it look at once; a dead Gerrit does not end it."""
     watch.herald.pace = Pace(timer=3600.0)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 from weakref import WeakValueDictionary
@@ -111,18 +111,6 @@ class GerritReview:
         # The query knows whole seconds.
         merged = [c for c in changes if c.submitted and c.submitted >= since.replace(microsecond=0)]
         return tuple(sorted(merged, key=lambda c: (c.submitted or since, c.number)))
-
-    async def count_merged(self, project: str, branch: str, after: datetime, until: datetime) -> int | None:
-        """How many changes were merged in (after, until]; None where Gerrit cannot tell. Whole seconds."""
-        first = after.replace(microsecond=0) + timedelta(seconds=1)
-        if until < first:
-            return 0
-        try:
-            async with self._rest.translating(self._many, f"count what was merged in {project}"):
-                query = f"mergedafter:{_stamp(first)} mergedbefore:{_stamp(until)}"
-                return len(await self._search_all(f"{_scope(project, branch)} status:merged {query}"))
-        except PermanentError:
-            return None
 
     async def propose(self, draft: Draft) -> Change:
         """Make the change exist, and prove it: files, blob ids, message and parent as drafted.

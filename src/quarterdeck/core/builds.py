@@ -208,19 +208,6 @@ def newer(a: str, b: str) -> bool | None:
     return None
 
 
-def newest(tags: Iterable[str], suffix: str = "") -> str:
-    """The newest acceptable tag with that suffix; "" when there is none or their order is not known."""
-    best = ""
-    for tag in tags:
-        if not acceptable(tag) or not tag.endswith(suffix):
-            continue
-        if not best or newer(tag, best):
-            best = tag
-        elif tag != best and newer(tag, best) is None:
-            return ""
-    return best
-
-
 def latest(ready: Sequence[Build]) -> str:
     """The newest tag among ledger entries, newest merge first; where tags have no order the later merge stands."""
     found = ready[0].tag

@@ -50,10 +50,10 @@ class Herald:
         world: World,
         events: EventStream,
         pace: Pace | None = None,
-        ci_accounts: frozenset[str] | None = None,
     ) -> None:
         self.world, self.events, self.pace = world, events, pace or Pace()
         self._bell = asyncio.Event()
+        self._looked_again: datetime | None = None
 
     async def run(self) -> None:
         """For ever."""
@@ -95,7 +95,35 @@ class Herald:
                 continue
             unready = await self._guarded(f"{build.project} {build.change}", self._settle(build))
             waiting = waiting or (bool(unready) and not late)
+        if self._looked_again is None or (now - self._looked_again).total_seconds() >= self.pace.timer:
+            self._looked_again = now
+            for build in await self._newest():
+                await self._guarded(f"{build.image}:{build.tag}", self._look_again(build))
         return waiting
+
+    async def _newest(self) -> list[Build]:
+        """The last announced build of each image."""
+        ready = await self.world.store.builds(states={BuildState.READY}, limit=500)
+        newest: dict[str, Build] = {}
+        for build in ready:
+            if build.said == "ready":
+                newest.setdefault(build.image, build)
+        return list(newest.values())
+
+    async def _look_again(self, build: Build) -> None:
+        """Say it where a tag that was announced names another image now; once for each."""
+        digest = await self.world.registry.digest(build.image, build.tag) or ""
+        now = replace(build, digest=digest, updated=self.world.clock.now())
+        if not builds.pushed_again(now, [build]):
+            return
+        members = built_from(self.world.catalogue, build.project, build.image)
+        told = replace(now, tag=in_git(members, build.tag))
+        lines = (
+            self.world.voice.lines("build_again", None, build=told, members=members, was=build.digest)
+            if members
+            else ()
+        )
+        await self.world.store.set_build(now, lines)
 
     async def _guarded(self, what: str, act: Coroutine[Any, Any, T]) -> T | None:
         """One project that cannot be read holds up no other."""

@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from ..core.errors import ConflictError, PermanentError
@@ -220,13 +220,10 @@ class FakeReview:
     async def merged_since(self, project: str, branch: str, since: datetime) -> tuple[Change, ...]:
         """Changes merged at or after *since* (whole seconds), oldest first."""
         self.faults.check("merged_since")
-        return self._merged(project, branch, since.replace(microsecond=0), None)
-
-    async def count_merged(self, project: str, branch: str, after: datetime, until: datetime) -> int | None:
-        """How many changes were merged in (after, until]; whole seconds."""
-        self.faults.check("count_merged")
-        first = after.replace(microsecond=0) + timedelta(seconds=1)
-        return len(self._merged(project, branch, first, until))
+        first = since.replace(microsecond=0)
+        mine = (c for c in self.changes if (c.project, c.branch) == (project, branch))
+        found = [c for c in mine if c.submitted is not None and first <= c.submitted]
+        return tuple(sorted(found, key=lambda c: (c.submitted or first, c.number)))
 
     # How it does that.
 
@@ -307,17 +304,6 @@ class FakeReview:
                 except ConflictError as error:
                     self.vote(change.number, "Verified", -1, self.ci)
                     self.comment(change.number, self.ci, f"This change cannot be merged: {error}")
-
-    def _merged(self, project: str, branch: str, first: datetime, last: datetime | None) -> tuple[Change, ...]:
-        found = [
-            change
-            for change in self.changes
-            if (change.project, change.branch) == (project, branch)
-            and change.submitted is not None
-            and first <= change.submitted
-            and (last is None or change.submitted <= last)
-        ]
-        return tuple(sorted(found, key=lambda c: (c.submitted or first, c.number)))
 
 
 def _files(base: Mapping[str, bytes], changed: Mapping[str, bytes]) -> dict[str, tuple[str, str, int]]:

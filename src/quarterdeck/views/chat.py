@@ -192,6 +192,8 @@ class ChatVoice:
             waited=(self._now() - build.merged).total_seconds(),
             since=self._since(more.get("since", {})),
             mends=more.get("mends"),
+            was=str(more.get("was", ""))[:19],
+            now=build.digest[:19],
         )
         return tuple(Line(*_place(room), words.fit(text)) for room in rooms)
 
