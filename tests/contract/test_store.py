@@ -380,10 +380,14 @@ async def test_each_part_has_its_own_debt(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("part", "left"),
-    [("orchestrator", ["", "evaluators"]), ("other", ["", "evaluators", "orchestrator"]), ("", [])],
+    [
+        ("orchestrator", ["", "evaluators"]),
+        ("other", ["", "evaluators", "orchestrator"]),
+        ("", ["evaluators", "orchestrator"]),
+    ],
 )
-async def test_a_part_pays_for_itself_and_the_whole_for_all(world: World, part: str, left: list[str]) -> None:
-    """A named part settles its own debt only, no part settles all; other places still owe."""
+async def test_a_debt_is_paid_by_its_own_name(world: World, part: str, left: list[str]) -> None:
+    """Of that part, or of the service as a whole; others of the place and other places still owe."""
     elsewhere = owed("orchestrator", "eqiad"), replace(owed("orchestrator"), service="wikifeeds")
     await world.store.set_debts([owed(""), owed("evaluators"), owed("orchestrator"), *elsewhere], [])
     await world.store.set_debts([], [("wikifunctions", "codfw", part)])

@@ -135,9 +135,7 @@ def hold(c: Connection, rollout: Rollout, write_set: Sequence[tuple[str, str]] |
 def set_debts(c: Connection, add: Sequence[Debt], paid: Sequence[tuple[str, str, str]]) -> None:
     """Record and clear debts; the paid go first."""
     for service, environment, part in paid:
-        settled = (debts.c.service == service) & (debts.c.environment == environment)
-        if part:
-            settled &= debts.c.part == part
+        settled = (debts.c.service == service) & (debts.c.environment == environment) & (debts.c.part == part)
         c.execute(delete(debts).where(settled))
     for debt in add:
         key = {"service": debt.service, "environment": debt.environment, "part": debt.part}

@@ -218,20 +218,20 @@ class Deployer:
                 # where nothing of it runs, nobody owes
                 if tag != running.get(place) and (running.get(place, tag) or place in rollout.environments):
                     debts.append(Debt(service, environment, tag, rollout.number, rollout.actor, now, part))
-        # the whole pays for its parts where it was applied, not where its own image moved in git
-        kept = [d for d in await self.world.store.debts() if d.part and (d.service, d.environment, "") in paid]
-        await self.world.store.set_debts([*kept, *debts], paid)
+        await self.world.store.set_debts(debts, paid)
 
     async def _pay(self, rollout: Rollout, where: Sequence[str]) -> None:
-        """Places whose pods were seen owe nothing more; but what was merged after the commit was pinned stays owed."""
-        pinned = rollout.step(StepName.SYNC)
-        paid = {holding.debtor(rollout, place) for place in where}
-        late = {
-            (d.service, d.environment, d.part)
-            for d in await self.world.store.debts()
-            if pinned and pinned.ended and d.since > pinned.ended
-        }
-        await self.world.store.set_debts((), sorted(paid - late))
+        """Places whose pods were seen owe nothing more; but a tag that the pinned commit had not yet stays owed."""
+        debts, found = await self.world.store.debts(), rollout.result(StepName.DIFF).get("environments", {})
+        paid = []
+        for place in where:
+            service, environment, part = holding.debtor(rollout, place)
+            tags = found.get(place, {}).get("tags", ())
+            for debt in debts:
+                here = (debt.service, debt.environment) == (service, environment) and part in ("", debt.part)
+                if here and (not tags or debt.tag in tags):
+                    paid.append((service, environment, debt.part))
+        await self.world.store.set_debts((), paid)
 
     # -- ends --------------------------------------------------------------------------------------------------
 

@@ -424,10 +424,7 @@ class Store(Protocol):
         ...
 
     async def set_debts(self, add: Sequence[Debt], paid: Sequence[tuple[str, str, str]]) -> None:
-        """Record and clear debts; *paid* are (service, environment, part).
-
-        An empty part pays all parts of that place, a named one its own debt only.
-        """
+        """Record and clear debts, the *paid* (service, environment, part) first."""
         ...
 
     async def say(self, lines: Sequence[Line]) -> None:

@@ -135,13 +135,15 @@ class Subject:
         """
         done = values.EditPlan(already=True)
         targets = [self.at(place) for place in where]
+        named = dict.fromkeys(environment for _, environment in targets)
+        by_hand = f"!apply {self.title} {next(iter(named)) if len(named) == 1 else 'production'}"
         for each in self.members:
             environments = [environment for mine, environment in targets if mine is each]
             if not environments:
                 continue
             name, tree = each.service.name, trees[each.service.name]
             here = replace(tree, files={**tree.files, **done.files})
-            found = values.plan(here, name, environments, tag, each.known, each.part, pin)
+            found = values.plan(here, name, environments, tag, each.known, each.part, pin, by_hand)
             own = self.service.name
             effect, parts = _placed(found.effect, name, own), found.parts.items()
             apart = {part if part in each.parts else "": _placed(tags, name, own) for part, tags in parts}

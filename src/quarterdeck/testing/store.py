@@ -177,9 +177,8 @@ class MemoryStore:
     async def set_debts(self, add: Sequence[Debt], paid: Sequence[tuple[str, str, str]]) -> None:
         """See `ports.Store.set_debts`."""
         with self._transaction() as t:
-            for service, environment, part in paid:
-                for key in [k for k in t.debts if k[:2] == (service, environment) and part in ("", k[2])]:
-                    del t.debts[key]
+            for key in paid:
+                t.debts.pop(key, None)
             t.debts.update({(d.service, d.environment, d.part): d for d in add})
 
     async def say(self, lines: Sequence[Line]) -> None:

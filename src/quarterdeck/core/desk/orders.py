@@ -188,6 +188,8 @@ class Orders:
             return await read_trees(self.world, services)
         except TemporaryError as error:
             raise _unread(error) from error
+        except NotFoundError as error:
+            raise NotFoundError(f"{error}. {NOTHING}") from error
 
     def _environments(self, members: Sequence[Member]) -> tuple[Environment, ...]:
         """The members' own environments that the catalogue knows, in rollout order."""

@@ -114,7 +114,21 @@ async def _one(run: Run, step: Step, place: str, commit: str) -> dict[str, Any]:
     told = describe(own, found, world.redactor)
     told["surprises"] += gone
     refs = {name: [image.reference for image in named] for name, named in images.items()}
-    return {"job": job, "digest": digest, "parts": parts, "canaries": canaries, "images": refs, "left": left, **told}
+    tags = await _tags(run, place, commit) if run.rollout.part in ("", values.ALL) else {image.tag for image in every}
+    seen = {"images": refs, "tags": sorted(tags), "left": left}
+    return {"job": job, "digest": digest, "parts": parts, "canaries": canaries, **seen, **told}
+
+
+async def _tags(run: Run, place: str, commit: str) -> set[str]:
+    """Every tag that an apply of the whole place brings; none where they cannot be told."""
+    member, environment = run.subject.at(place)
+    tree = await _tree(run, member.service.name, commit)
+    try:
+        args = (tree, member.service.name, environment, None, values.ALL)
+        named = await asyncio.to_thread(values.release_images, *args)
+    except EditRefusedError:
+        return set()
+    return {image.tag for images in named.values() for image in images}
 
 
 async def _images(run: Run, place: str, commit: str) -> dict[str, tuple[values.ReleaseImage, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from .. import policy
+from ..errors import EditRefusedError, NotFoundError, PermanentError, TemporaryError
 from ..model import EnvironmentKind
 from ..rollout import Move, Rollout, State, Step, StepName, StepState
 from .run import Run
@@ -25,6 +27,8 @@ class Paused(Exception):
 async def gate(run: Run, step: Step) -> Mapping[str, Any]:
     """Pass, or open the question and raise Paused. An answered question passes with who answered."""
     if step.intent.get("answered"):
+        if step.stage != BEFORE:
+            await _refuse_if_undone(run)
         return {"asked": True, "by": step.intent["answered"]}
     known = run.world.catalogue.environments
     places = {place: known[run.at(place)[1]] for place in run.rollout.environments}
@@ -60,6 +64,32 @@ async def gate(run: Run, step: Step) -> Mapping[str, Any]:
         note=asked.text,
     )
     raise Paused
+
+
+async def _refuse_if_undone(run: Run) -> None:
+    """A yes is for what git said when it was asked for. A git that does not answer holds nobody up.
+
+    Raises:
+        PermanentError: the branch gives a place other images by now: they would be applied and taken back next.
+    """
+    shown, charts = run.rollout.result(StepName.DIFF), run.world.charts
+    moved = []
+    try:
+        tip = await charts.tip()
+        if tip == shown["commit"]:
+            return
+        for place, found in shown["environments"].items():
+            member, environment = run.subject.at(place)
+            tree = await charts.tree(tip, member.service.name)
+            named = await asyncio.to_thread(member.release_images, tree, environment)
+            now = {name: [image.reference for image in images] for name, images in named.items()}
+            if now != found.get("images", now):
+                moved.append(place)
+    except (EditRefusedError, NotFoundError, TemporaryError):
+        return
+    if moved:
+        where = run.rollout.listed(moved)
+        raise PermanentError(f"not applied: git gives {where} another image by now than I showed. Say it again")
 
 
 def plan_digest(rollout: Rollout) -> str:

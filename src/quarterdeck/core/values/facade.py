@@ -179,6 +179,7 @@ def plan(
     known: Known | None = None,
     part: str = "",
     pin: bool = False,
+    by_hand: str = "",
 ) -> EditPlan:
     """The edit that gives *environments* the tag. An environment with its own copy has only that copy edited.
 
@@ -190,6 +191,7 @@ def plan(
         known: what the catalogue says of its images.
         part: one of its parts, or `ALL`; empty for the service's own image.
         pin: the environments get a copy of their own, and nothing else moves.
+        by_hand: the command that takes it from there; by default an apply of the same.
 
     Raises:
         EditRefusedError: the files do not allow a safe edit; says where the candidates are and what to do.
@@ -213,9 +215,8 @@ def plan(
         service = directory.strip("/").rpartition("/")[2]
         title = f"{service}/{part}" if part else service
         where = environments[0] if len(environments) == 1 else "production" if environments else "ENV"
-        raise EditRefusedError(
-            f"I do not edit this: {_shortened(why)}. Push the change by hand, then !apply {title} {where}"
-        ) from None
+        say = by_hand or f"!apply {title} {where}"
+        raise EditRefusedError(f"I do not edit this: {_shortened(why)}. Push the change by hand, then {say}") from None
 
 
 def joined(first: EditPlan, then: EditPlan) -> EditPlan:
