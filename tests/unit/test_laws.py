@@ -200,6 +200,17 @@ async def test_law_8_a_tag_that_was_pushed_again_is_not_applied(deck: Deck) -> N
     assert deck.cluster.applied == [("staging", NEW)]
 
 
+async def test_law_8_a_yes_is_for_what_git_still_says(deck: Deck) -> None:
+    """Whoever answers an old question does not bring back what was taken back meanwhile."""
+    await deck.deploy()
+    await deck.order("apply citoid eqiad")
+    await deck.order("rollback citoid staging")
+    rollout = await deck.confirm(2)
+    assert rollout.state is State.FAILED
+    assert "git gives eqiad another image by now than I showed. Say it again. Nothing was applied" in deck.last
+    assert (deck.cluster.runs["eqiad"], deck.git, deck.debts) == (OLD, OLD, {})
+
+
 async def test_law_8_pods_are_held_to_the_digest_that_was_shown(deck: Deck) -> None:
     """Where the registry was silent before the apply, the pods tell."""
     await deck.deploy()

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from quarterdeck.core.desk.dossier import gather
 from quarterdeck.core.rollout import Rollout, State
 from tests.unit.cluster import NEW, NEWER, OLD
 from tests.unit.fleet import HOME, JS, ORCHESTRATOR, PY, FleetDeck, tagged
@@ -323,3 +324,17 @@ async def test_a_crash_at_any_call_of_a_parts_deploy_ends_as_without_it(after: b
         at += 1
         await deck.close()
     assert at > 20
+
+
+async def test_what_is_told_of_a_part_is_of_that_part(fleet: FleetDeck) -> None:
+    """Its diff, its pods and the lines to type by hand leave out the other releases, also those that differ."""
+    await fleet.deploy(f"wikifunctions/orchestrator codfw {NEWER}")
+    await fleet.deploy(f"wikifunctions/evaluators staging {NEW}")
+    said = await fleet.say("diff 2")
+    assert "function-js" in said
+    assert "orchestrator" not in said
+    assert "function-orchestrator" not in await fleet.say("pods 2")
+    dossier = await gather(fleet.world, 2)
+    assert dossier is not None
+    assert dossier.by_hand["staging"][-1] == "helmfile -e staging -l name=js -l name=py apply"
+    assert {pod.name.rpartition("-")[0].rpartition("-")[2] for pod in dossier.pods["staging"]} == {"js", "py"}

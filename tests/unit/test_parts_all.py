@@ -71,7 +71,7 @@ async def test_newest_that_differ_are_told_with_the_ways(fleet: FleetDeck) -> No
     fleet.built(ORCHESTRATOR, NEWER, "wikifunctions", 600)
     assert await refused(fleet, "deploy wikifunctions/all staging") == (
         "alice: not one image is the newest of all: wikifunctions/orchestrator 2026-08-18-081200, wikifunctions/evaluators "
-        "2026-08-17-094555. Say a TAG, or !deploy wikifunctions/orchestrator ENV, then !deploy wikifunctions/evaluators ENV. "
+        "2026-08-17-094555. Say a TAG, or !deploy wikifunctions/orchestrator staging, then !deploy wikifunctions/evaluators staging. "
         "Nothing done"
     )
 

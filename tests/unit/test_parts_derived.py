@@ -184,7 +184,7 @@ async def test_a_service_with_one_part_is_asked_for_that_part() -> None:
     }
     deck = ThingDeck(service, files)
     assert await refused(deck, "deploy thing staging") == (
-        "alice: which part? thing/api (2026-08-06-230932). E.g. !deploy thing/api staging. Nothing done"
+        "alice: which part? thing/api (2026-08-06-230932). E.g. !deploy thing/api staging TAG. Nothing done"
     )
     assert (await deck.deploy(f"thing/api staging {NEW}")).state is State.SUCCEEDED
     assert await deck.say("versions thing") == (

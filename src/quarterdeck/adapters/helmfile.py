@@ -147,9 +147,9 @@ class HelmfileHost:
         )
         return commands.apply_script(self._place, order)
 
-    def by_hand(self, service: str, environment: str) -> tuple[str, ...]:
+    def by_hand(self, service: str, environment: str, releases: Sequence[str] = ()) -> tuple[str, ...]:
         """The lines a person types on the host for the same."""
-        return commands.by_hand(self._place, service, environment)
+        return commands.by_hand(self._place, service, environment, releases)
 
     async def _asked(self, command: str, what: str) -> bytes:
         status, out, err = await self._runner.query(command, self._timeout)

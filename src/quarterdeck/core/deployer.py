@@ -256,7 +256,10 @@ class Deployer:
         kinds = {e.name: e.kind.value for e in self.world.catalogue.environments.values()}
         if rollout.kind is Kind.ROLLBACK or rollout.facts.get("pin"):
             return ""
-        if all(kinds.get(e) == "staging" for _, e in rollout.targets) and "production" in kinds.values():
+        running = rollout.facts.get("running", {}).items()
+        behind = {tag for place, tag in running if kinds.get(rollout.target(place)[1]) == "production"} - {rollout.tag}
+        staging = all(kinds.get(e) == "staging" for _, e in rollout.targets)
+        if staging and "production" in kinds.values() and (behind or not rollout.tag):
             return rollout.command("apply" if rollout.kind is Kind.APPLY else "deploy", "production")
         return ""
 

@@ -280,8 +280,8 @@ class Host(Protocol):
         """
         ...
 
-    def by_hand(self, service: str, environment: str) -> tuple[str, ...]:
-        """The lines a person types on the host for the same."""
+    def by_hand(self, service: str, environment: str, releases: Sequence[str] = ()) -> tuple[str, ...]:
+        """The lines a person types on the host for the same; no releases means all."""
         ...
 
 

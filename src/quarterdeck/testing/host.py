@@ -79,9 +79,10 @@ class FakeHost:
         words = {"do": "apply", "service": service, "environment": environment, "releases": list(stage_releases)}
         return json.dumps({**words, "expected": dict(expected), "facts": dict(facts)}, sort_keys=True)
 
-    def by_hand(self, service: str, environment: str) -> tuple[str, ...]:
+    def by_hand(self, service: str, environment: str, releases: Sequence[str] = ()) -> tuple[str, ...]:
         """Two lines."""
-        return (f"cd helmfile.d/services/{service}", f"helmfile -e {environment} apply")
+        narrowed = "".join(f" -l name={release}" for release in releases)
+        return (f"cd helmfile.d/services/{service}", f"helmfile -e {environment}{narrowed} apply")
 
     async def play(self, job: FakeJob) -> int:
         """Play one of our jobs; leaves the files a real one leaves."""

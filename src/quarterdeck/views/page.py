@@ -71,7 +71,7 @@ class Pages:
             "d": dossier,
             "r": r,
             "css": css,
-            "sentence": sentence if r.state is State.SUCCEEDED or not r.note else r.note,
+            "sentence": r.note or sentence,
             "where": places.joined(places.environments(r.environments), "then"),
             "tag": self._tag(r, r.tag) or "as git says",
             "before": " / ".join(dict.fromkeys(self._ran(r, e) for e in r.environments)),
@@ -225,5 +225,5 @@ def _step(rollout: Rollout, step: Any, now: datetime) -> dict[str, Any]:
         "attempt": step.attempt,
         "started": step.started,
         "took": (ended - step.started).total_seconds() if step.started else 0.0,
-        "why": step.result.get("why", ""),
+        "why": step.result.get("why", "") or (f"by {step.result['by']}" if step.result.get("by") else ""),
     }

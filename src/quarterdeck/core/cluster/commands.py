@@ -381,12 +381,12 @@ def _pins(order: Apply) -> str:
     return _PINNED + "".join(f"pinned {checked(name)} {order.revisions.get(name, '-')}\n" for name in names)
 
 
-def by_hand(place: Place, service: str, environment: str) -> tuple[str, ...]:
+def by_hand(place: Place, service: str, environment: str, releases: Sequence[str] = ()) -> tuple[str, ...]:
     """The lines a person types on the host for the same."""
     flags = ("--context", "5", "--suppress-secrets")
     typed = (
-        helmfile(environment, "diff", *flags),
-        helmfile(environment, "apply", *flags),
+        helmfile(environment, "diff", *flags, releases=releases),
+        helmfile(environment, "apply", *flags, releases=releases),
         helmfile(environment, "status"),
     )
     return (

@@ -218,6 +218,17 @@ def read(text: str, images: Images | None = None) -> Diff:
     return reader.end()
 
 
+def of_releases(text: str, names: Collection[str]) -> str:
+    """The parts of a diff's text that are of some releases, and what stands before the first."""
+    kept, on = [], True
+    for line in text.splitlines(keepends=True):
+        if match := _COMPARING.match(_ANSI.sub("", line)):
+            on = match["name"] in names
+        if on:
+            kept.append(line)
+    return "".join(kept)
+
+
 def deleted(stderr: str) -> tuple[str, ...]:
     """Releases that helmfile says on stderr it would delete (`name (chart) DELETED`)."""
     return tuple(re.findall(r"(?m)^\s+(\S+) \([^)]*\) DELETED\s*$", _ANSI.sub("", stderr)))

@@ -24,9 +24,12 @@ class Pod:
     leaving: bool = False
 
 
-def pods(objects: Sequence[Object], images: Collection[str] = (), suffixes: Collection[str] = ()) -> tuple[Pod, ...]:
-    """All pods, by name; *images* and *suffixes* as in `serving`."""
-    found = (_pod(o, images, suffixes) for o in objects if text(o, "kind") == "Pod")
+def pods(
+    objects: Sequence[Object], images: Collection[str] = (), suffixes: Collection[str] = (), only: bool = False
+) -> tuple[Pod, ...]:
+    """All pods, by name, or *only* those that run one of the images; *images* and *suffixes* as in `serving`."""
+    shown = (o for o in objects if text(o, "kind") == "Pod" and (not only or _running(o, images)))
+    found = (_pod(o, images, suffixes) for o in shown)
     return tuple(sorted(found, key=lambda p: p.name))
 
 

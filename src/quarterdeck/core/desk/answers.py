@@ -31,12 +31,12 @@ HELP: Mapping[str, str] = {
     "deploy": "!deploy SERVICE[/PART]|@GROUP ENV [TAG] [-- why]: edits the tag in git, merges, syncs, diffs, asks where it must, applies, "
     "checks the pods. Without TAG: staging takes the newest announced image, production takes what staging runs. ENV: an environment or "
     "production. --pin: in a copy of ENV's own. --alone: one service of a group, the others become pending",
-    "apply": "!apply SERVICE ENV: brings the cluster to what git says already (config, charts, a tag bumped by hand)",
-    "preview": "!preview SERVICE ENV [TAG]: the same up to the diff, changes nothing",
+    "apply": "!apply SERVICE[/PART]|@GROUP ENV: brings the cluster to what git says already (config, charts, a tag bumped by hand)",
+    "preview": "!preview SERVICE[/PART]|@GROUP ENV [TAG]: a deploy up to the diff, changes nothing; !preview apply … previews an apply",
     "confirm": "!confirm CODE [with N]: answers my question, in the channel where I asked it; N is the number of surprises",
-    "stop": "!stop ID (also !cancel, !abort): declines the question, or ends the apply and lets helm go back",
+    "stop": "!stop ID (also !cancel, !abort): declines the question, closes what is FAILED or UNKNOWN, or ends the apply and lets helm go back",
     "retry": "!retry ID: looks again at a FAILED or UNKNOWN rollout and goes on from there",
-    "rollback": "!rollback SERVICE [ENV] [TAG]: back to the tag that ran before; without ENV production",
+    "rollback": "!rollback SERVICE[/PART]|@GROUP [ENV] [TAG]: back to the tag that ran before; without ENV production. --alone as for deploy",
     "status": "!status [SERVICE|@GROUP|ID|mine]: what runs, what waits, what is stuck",
     "versions": "!versions SERVICE|SERVICE/PART|@GROUP...: tags only",
     "diff": "!diff ID: what the rollout changes",
@@ -64,7 +64,7 @@ class Answers:
         word = said[0].lower()
         if word == "mine":
             mine = [r for r in await self._open() if r.actor == actor.name]
-            return [await self._overview(mine)]
+            return [await self._overview(mine, actor.name)]
         if word.lstrip("#r").isdigit() and word not in self.world.catalogue.services:
             return [self._one(await self._get("status", text))]
         (target,) = grammar.parse_names("status", text, self.world.catalogue.services, self.world.catalogue.groups)
@@ -116,7 +116,9 @@ class Answers:
         for place in rollout.environments:
             (member, _), environment = subject.at(place), rollout.spoken(place)
             try:
-                found = pods_of(await self.world.host.objects(*rollout.target(place)), member.images, member.ends)
+                objects = await self.world.host.objects(*rollout.target(place))
+                only = member.part not in ("", values.ALL)
+                found = pods_of(objects, member.images, member.ends, only)
             except QuarterdeckError as error:
                 lines.append(f"#{rollout.number} {environment}: cannot be seen: {error}")
                 continue
@@ -185,7 +187,7 @@ class Answers:
     async def _open(self) -> tuple[Rollout, ...]:
         return await self.world.store.find(HOLDING | {State.FAILED, State.PLANNED}, limit=50)
 
-    async def _overview(self, rollouts: Sequence[Rollout]) -> str:
+    async def _overview(self, rollouts: Sequence[Rollout], owner: str = "") -> str:
         def shown(state: State) -> str:
             return ", ".join(
                 f"#{r.number} {r.title} {'+'.join(environments_of(r.environments))} ({r.actor}{step_words(r)})"
@@ -193,7 +195,7 @@ class Answers:
                 if r.state is state
             )
 
-        debts = await self.world.store.debts()
+        debts = [debt for debt in await self.world.store.debts() if owner in ("", debt.owner)]
         named = tuple(dict.fromkeys((spoken_target(d.service, d.part), d.environment) for d in debts))
         owed = ", ".join(map(" ".join, named))
         if len(named) > MOST_OWED:

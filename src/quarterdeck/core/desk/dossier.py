@@ -12,7 +12,7 @@ from ..cluster.pods import pods as pods_of
 from ..errors import QuarterdeckError
 from ..places import slug
 from ..ports import AuditRow
-from ..rollout import OVER, Rollout, StepName
+from ..rollout import ALL, OVER, Rollout, StepName
 from ..steps.evidence import evidence_name
 from ..subject import of_rollout
 from ..world import World
@@ -74,7 +74,7 @@ async def gather(world: World, number: int) -> Dossier | None:
             async with asyncio.timeout(PATIENCE):
                 objects = await world.host.objects(*rollout.target(place))
                 member, _ = subject.at(place)
-                return pods_of(objects, member.images, member.ends)
+                return pods_of(objects, member.images, member.ends, only=member.part not in ("", ALL))
         except (QuarterdeckError, TimeoutError) as error:
             blind[place] = str(error) or f"no answer within {PATIENCE:.0f} s"
             return ()
@@ -92,9 +92,15 @@ async def gather(world: World, number: int) -> Dossier | None:
         blind=blind,
         evidence={k: v for k, v in evidence.items() if v},
         logs={name: found for name, found in logs.items() if found[0]},
-        by_hand={e: world.host.by_hand(*rollout.target(e)) for e in rollout.environments},
+        by_hand={e: world.host.by_hand(*rollout.target(e), _narrowed(rollout, e)) for e in rollout.environments},
         audit=await world.store.audit(number),
     )
+
+
+def _narrowed(rollout: Rollout, place: str) -> tuple[str, ...]:
+    """The releases of a part, none where the whole place is meant."""
+    found = rollout.result(StepName.DIFF).get("environments", {}).get(place, {})
+    return tuple(found.get("releases", ())) if rollout.part not in ("", ALL) else ()
 
 
 def as_json(dossier: Dossier) -> dict[str, Any]:

@@ -68,6 +68,7 @@ class Request:
         tag: as typed; empty if none was said.
         reason: the words after ` -- `.
         options: e.g. "--alone".
+        verb: what was said, for what to say instead.
     """
 
     target: Target
@@ -75,6 +76,7 @@ class Request:
     tag: str = ""
     reason: str = ""
     options: frozenset[str] = frozenset()
+    verb: str = "deploy"
 
     @property
     def title(self) -> str:
@@ -142,7 +144,7 @@ def parse_target(
         raise RequestError(f"latest is no tag I deploy: say which, or none for the newest. {NOTHING}")
     if tag and not looks_like_tag(tag):
         raise RequestError(f"{clip(tag)} is no image tag. {usage(verb, target.title, environment)}. {NOTHING}")
-    return Request(target, environment, tag, reason, frozenset(options))
+    return Request(target, environment, tag, reason, frozenset(options), verb)
 
 
 def target_of(word: str, services: Iterable[str], groups: Iterable[str]) -> Target | None:
@@ -156,7 +158,7 @@ def target_of(word: str, services: Iterable[str], groups: Iterable[str]) -> Targ
         if word[1:] in known:
             return Target(group=word[1:])
         near = nearest(word[1:], known)
-        hint = f"Did you mean @{near}?" if near else f"I know {', '.join(f'@{g}' for g in known) or 'none'}."
+        hint = f"Did you mean @{near}?" if near else "Say @ and a group, or the service whose file others share."
         raise NotFoundError(f"no group {clip(word)}. {hint} {NOTHING}")
     match = _PARTED.fullmatch(word)
     if match is None:

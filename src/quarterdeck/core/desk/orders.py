@@ -168,7 +168,7 @@ class Orders:
             return ""
         found = await asyncio.to_thread(values.parts_of, tree, service.name, known(service))
         found = tuple(part for part in found if environment in part.tags) or found
-        shown = []
+        shown, first = list[str](), ""
         for part in found[:_NAMED]:
             mine = Member(service, part.name, part.images, tuple(filter(None, (service.image_suffix,))))
             tags = part.tags.get(environment) or next(iter(part.tags.values()), ())
@@ -176,9 +176,10 @@ class Orders:
             words = [f"{part.files} files"] if part.files > 1 else []
             words.append(joined(short_tag(tag, service.suffix) for tag in tags))
             if newest:
+                first = first or part.name
                 words.append("newest" if (newest,) == tags else f"newest {short_tag(newest, service.suffix)}")
             shown.append(f"{mine.title} ({', '.join(words)})")
-        example = f"!{verb} {service.name}/{found[0].name} {environment or 'ENV'}"
+        example = f"!{verb} {service.name}/{first or found[0].name} {environment or 'ENV'}{'' if first else ' TAG'}"
         shown += [f"and {len(found) - _NAMED} more: !versions {service.name}"] if len(found) > _NAMED else []
         shown += [f"{service.name}/{values.ALL}"] if len(found) > 1 else []
         return f"which part? {' · '.join(shown)}. E.g. {example}. {NOTHING}"
@@ -204,7 +205,7 @@ class Orders:
         Raises:
             RequestError: the files cannot be edited, a part must be named, or nobody said that the others may move.
         """
-        verb = "rollback" if kind is Kind.ROLLBACK else "deploy"
+        verb = request.verb
         own, target = subject.service, request.target
         whole = not (target.part or target.group or own.image)
         if whole and (line := await self.which_part(own, verb, request.environment, trees[own.name])):

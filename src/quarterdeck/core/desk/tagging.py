@@ -52,7 +52,9 @@ class Tagging:
         if kind is Kind.ROLLBACK:
             return await self._ran_before(request.environment, subject, places, situation)
         kinds = {self.world.catalogue.environments[subject.at(place)[1]].kind for place in places}
-        return await self._newest(subject, sharers) if "staging" in kinds else self._staging_tag(subject, situation)
+        if "staging" in kinds:
+            return await self._newest(request, subject, sharers)
+        return self._staging_tag(subject, situation)
 
     async def newest(self, member: Member, sharers: Sequence[Member] = ()) -> str:
         """The newest announced tag of a member, as it would stand in git; empty if there is none.
@@ -78,18 +80,17 @@ class Tagging:
             raise silent(error) from error
         return builds.resolve(said, {own.in_git(tag) for tag in there} - {""}, own.service.suffix)
 
-    async def _newest(self, subject: Subject, sharers: Sequence[Member]) -> str:
+    async def _newest(self, request: Request, subject: Subject, sharers: Sequence[Member]) -> str:
         found = {each.title: await self.newest(each, sharers) for each in subject.own.meant}
         tags = set(found.values()) - {""}
         if len(tags) == 1:
             return tags.pop()
-        title, suffix = subject.title, subject.service.suffix
+        title, suffix, verb, word = subject.title, subject.service.suffix, request.verb, request.environment
         if not tags:
-            raise NotFoundError(
-                f"no image of {title} was announced yet: say the tag, !deploy {title} ENV TAG. {NOTHING}"
-            )
+            way = f"!{verb} {title} {word} TAG"
+            raise NotFoundError(f"no image of {title} was announced yet: say the tag, {way}. {NOTHING}")
         shown = ", ".join(f"{name} {short_tag(tag, suffix) or 'none'}" for name, tag in found.items())
-        ways = ", then ".join(f"!deploy {name} ENV" for name in found)
+        ways = ", then ".join(f"!{verb} {name} {word}" for name in found)
         raise RequestError(f"not one image is the newest of all: {shown}. Say a TAG, or {ways}. {NOTHING}")
 
     def _staging_tag(self, subject: Subject, situation: Situation) -> str:

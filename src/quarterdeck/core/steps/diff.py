@@ -91,12 +91,13 @@ async def _one(run: Run, step: Step, place: str, commit: str) -> dict[str, Any]:
     digest = hashlib.sha256(raw).hexdigest()
     if digest != (await _read(run, job, "diff.sha256")).decode().strip():
         raise PermanentError(f"the diff of {run.rollout.spoken(place)} changed on its way from the deploy host")
-    text = raw.decode("utf-8", "replace")
-    shown = await asyncio.to_thread(world.redactor.text, text)
-    await world.files.write(run.rollout.number, f"{slug(place)}.diff", shown.encode())
+    text = mine = raw.decode("utf-8", "replace")
     found = listing.releases(await _read(run, job, "releases.json"), await _read(run, job, "revisions.json"))
     if run.rollout.part not in ("", values.ALL):
         found = tuple(release for release in found if release.name in images)
+        mine = reader.of_releases(text, set(images))
+    shown = await asyncio.to_thread(world.redactor.text, mine)
+    await world.files.write(run.rollout.number, f"{slug(place)}.diff", shown.encode())
     if not found:
         raise PermanentError(f"helmfile lists no release of {run.rollout.title} in {run.rollout.spoken(place)}")
     parts = listing.digests(await _read(run, job, "diff.releases"))
@@ -119,16 +120,14 @@ async def _one(run: Run, step: Step, place: str, commit: str) -> dict[str, Any]:
     return {"job": job, "digest": digest, "parts": parts, "canaries": canaries, **seen, **told}
 
 
-async def _tags(run: Run, place: str, commit: str) -> set[str]:
+async def _tags(run: Run, place: str, commit: str) -> frozenset[str]:
     """Every tag that an apply of the whole place brings; none where they cannot be told."""
     member, environment = run.subject.at(place)
     tree = await _tree(run, member.service.name, commit)
     try:
-        args = (tree, member.service.name, environment, None, values.ALL)
-        named = await asyncio.to_thread(values.release_images, *args)
+        return await asyncio.to_thread(values.tags_of, tree, member.service.name, environment, member.known)
     except EditRefusedError:
-        return set()
-    return {image.tag for images in named.values() for image in images}
+        return frozenset()
 
 
 async def _images(run: Run, place: str, commit: str) -> dict[str, tuple[values.ReleaseImage, ...]]:

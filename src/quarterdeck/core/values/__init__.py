@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..rollout import ALL
-    from .facade import EditPlan, Found, effective, environments, home, joined, parts_of, plan, release_images, timeout
+    from .facade import (
+        EditPlan,
+        Found,
+        effective,
+        environments,
+        home,
+        joined,
+        parts_of,
+        plan,
+        release_images,
+        tags_of,
+        timeout,
+    )
     from .images import PartFound, ReleaseImage
     from .parts import Known
 
@@ -31,6 +43,7 @@ __all__ = [
     "parts_of",
     "plan",
     "release_images",
+    "tags_of",
     "timeout",
 ]
 

@@ -171,6 +171,17 @@ def release_images(
     return {name: of_images.release_images(shelf, mine, known) for name, mine in of.items()}
 
 
+def tags_of(tree: Tree, directory: str, environment: str, known: Known | None = None) -> frozenset[str]:
+    """Every tag that the releases of an environment get, of all parts.
+
+    Raises:
+        EditRefusedError: files that cannot be read.
+    """
+    _, service, finding = _looked(tree, directory)
+    rows = (row for part in of_images.main_parts(service, finding, known) for row in part.rows)
+    return frozenset(row.scalar.tag for row in rows if row.release.environment == environment)
+
+
 def plan(
     tree: Tree,
     directory: str,
