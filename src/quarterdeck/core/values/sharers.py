@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from . import template
 from .reading import NAMES
 
-_OUTSIDE = re.compile(r"(?<![\w/])(\.\./[^\s\"']+?\.ya?ml)")
-_TEMPLATE = re.compile(r"\{\{.*?\}\}(?:`\}\})?")
+_WORD = re.compile(r"[^\s\"'`]+")
 #: bases are parts of the helmfile, no values: sharing one is sharing no tag
 _BASES = re.compile(r"^bases:.*\n(?:(?:[ \t].*|- .*|#.*)?\n)*", re.MULTILINE)
 _WILD = re.compile(r"[*?\[]")
@@ -86,7 +86,7 @@ class Sharers(Mapping[str, tuple[str, ...]]):
         names |= {
             owner
             for owner, named in self._naming
-            if named in at or (_WILD.search(named) and any(fnmatch.fnmatchcase(each, named) for each in at))
+            if named in at or (_WILD.search(named) and any(self._meant(owner, named, each) for each in at))
         }
         return tuple(sorted(names - {""}))
 
@@ -101,7 +101,7 @@ class Sharers(Mapping[str, tuple[str, ...]]):
         at = dict.fromkeys(self.folders.below.get(service, ()))
         for owner, named in self._naming:
             if owner == service:
-                at |= dict.fromkeys(self._matching(named))
+                at |= dict.fromkeys(self._matching(owner, named))
         links = {path: self.folders.links[path] for path in at if path in self.folders.links}
         return frozenset(links.get(path, path) for path in at), links
 
@@ -116,11 +116,16 @@ class Sharers(Mapping[str, tuple[str, ...]]):
             files, links = files | more, links | theirs
         return files, dict(sorted(links.items()))
 
-    def _matching(self, named: str) -> Collection[str]:
+    def _meant(self, owner: str, named: str, path: str) -> bool:
+        """Whether a pattern means a path; another service's own folder it means only by that folder's name."""
+        whose = self.folders.owner(path)
+        return fnmatch.fnmatchcase(path, named) and (whose in ("", owner) or whose in named.split("/"))
+
+    def _matching(self, owner: str, named: str) -> Collection[str]:
         if not _WILD.search(named):
             return (named,) if named in self.folders.known else ()
         fits = re.compile(fnmatch.translate(named)).match
-        return [path for path in self.folders.known if fits(path)]
+        return [path for path in self.folders.known if fits(path) and self._meant(owner, named, path)]
 
     @cached_property
     def _leading(self) -> Mapping[str, tuple[str, ...]]:
@@ -135,10 +140,12 @@ class Sharers(Mapping[str, tuple[str, ...]]):
         found: dict[tuple[str, str], None] = {}
         for path, real in self.folders.helmfiles.items():
             text = self._contents.get(real, b"").decode("utf-8", "replace").replace("\r\n", "\n")
-            text = _BASES.sub("", _TEMPLATE.sub("*", text))
-            for named in _OUTSIDE.findall(text):
-                outside = posixpath.normpath(posixpath.join(posixpath.dirname(path), named))
-                found[self.folders.owner(path), outside] = None
+            text = _BASES.sub("", template.replaced(template.plain(text), lambda *_: "*"))
+            for word in _WORD.findall(text):
+                named = word.lstrip("[").rstrip("],")
+                if "../" in named and named.endswith((".yaml", ".yml", ".gotmpl")):
+                    outside = posixpath.normpath(posixpath.join(posixpath.dirname(path), named))
+                    found[self.folders.owner(path), outside] = None
         return tuple(found)
 
 
