@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from quarterdeck.core.errors import EditRefusedError
+from quarterdeck.core.values import limit
 from tests.unit.charts_tree import NEW, OLD, Charts, bytes_of, only, shared
 
 PLACE = "helmfile.d/services/citoid/values.yaml"
@@ -173,17 +175,24 @@ def test_a_refusal_of_write_writes_nothing(charts: Charts) -> None:
     assert charts.state() == before
 
 
+def test_a_template_elsewhere_is_text(charts: Charts) -> None:
+    """The tag itself is none: it moves, and the template stays as it is."""
+    text = f"x: {{{{ .Values.y | quote }}}}\nmain_app:\n  version: {OLD} # {{{{\n"
+    assert charts.service(values=text).edit("citoid", NEW)[0] == only(("values.yaml", text.replace(OLD, NEW)))
+
+
 @pytest.mark.parametrize(
     "text",
     [
         f"main_app:\n  version: {OLD}\nx:\n{{{{- range .Values.l }}}}\n  - {{{{ . }}}}\n{{{{- end }}}}\n",
         f"main_app:\n{{{{ if x }}}}\n  version: {OLD}\n{{{{ end }}}}\n",
-        f"x: {{{{ .Values.y | quote }}}}\nmain_app:\n  version: {OLD} # {{{{\n",
     ],
 )
-def test_a_template_elsewhere_is_text(charts: Charts, text: str) -> None:
-    """The tag itself is none: it moves, and the template stays as it is."""
-    assert charts.service(values=text).edit("citoid", NEW)[0] == only(("values.yaml", text.replace(OLD, NEW)))
+def test_conditions_are_refused_and_get_no_vote(charts: Charts, text: str) -> None:
+    """Helm cannot read it, and what stands between conditions is not always there."""
+    assert "a template with conditions" in charts.service(values=text).refused("citoid", NEW)
+    with pytest.raises(EditRefusedError, match="no plain YAML"):
+        limit.prove({PLACE: text.encode()}, {PLACE: text.replace(OLD, NEW).encode()}, "helmfile.d/services")
 
 
 @pytest.mark.parametrize("chomp", ["|", "|-", "|+", ">+"])

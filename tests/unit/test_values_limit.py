@@ -262,12 +262,25 @@ def test_what_cannot_be_read_is_not_written() -> None:
 
 
 def test_templates_and_further_documents_stay() -> None:
-    """A Go template elsewhere in the file is read over, and may not change either."""
-    text = f"{{{{- if .x }}}}\nlabel: {{{{ .y }}}}\n{{{{- end }}}}\n{TEXT}---\nmore: 1\n"
+    """A value that is a template may not change either; what is no YAML as it stands gets no vote."""
+    text = f"label: {{{{ .y }}}}\n{TEXT}---\nmore: 1\n"
     passes(text, text.replace(OLD, NEW))
     refused(text, text.replace(OLD, NEW).replace(".y", ".z"))
-    refused(text, text.replace(OLD, NEW).replace("if .x", "if .z"))
     refused(text, text.replace(OLD, NEW).replace("more: 1", "more: 2"))
+    control = f"{{{{- if .x }}}}\n{text}{{{{- end }}}}\n"
+    assert "no plain YAML" in refused(control, control.replace(OLD, NEW))
+
+
+def test_braces_in_strings_hide_nothing() -> None:
+    """What stands between two strings with braces is read as it is: here the version is but a text's part."""
+    text = f"a: '{{{{'\nb: \"}}}}'\nmain_app:\n  image: w/x\n  version: {OLD}\n# \"\n"
+    refused(text, text.replace(OLD, NEW))
+
+
+def test_a_tag_in_a_later_document_gets_no_vote() -> None:
+    """Helm reads the first one only."""
+    for text in (f"---\n# c\n---\n{TEXT}", f"a: 1\n---\n{TEXT}"):
+        assert "first document" in refused(text, text.replace(OLD, NEW))
 
 
 @given(

@@ -1,26 +1,25 @@
 """One values file as text, node tree and token spans; what is odd in it is kept for whoever asks for that place.
 
-The text is parsed as `str` without its byte order mark, because libyaml counts positions after the mark. Go
-templates are masked by characters of the same number, so that a template elsewhere in the file disturbs nothing.
+The text is parsed as `str` without its byte order mark, because libyaml counts positions after the mark. It is parsed
+as it stands: Helm does not run a plain values file through a template. Only where a value is one on a single line, or
+the whole is no YAML, is that masked by as many characters, so that a template elsewhere in the file disturbs nothing.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import yaml
 
 from .keys import Kind, Path, classify, embedded
 from .refusal import Refusal
+from .template import MASK, conditions, directive, masked, replaced
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 BOM = "\ufeff"
-MASK = "\ue000"
 _DEPTH, _VISITS = 60, 50_000
-_TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
-_CONTROL = re.compile(r"^[ \t]*(?:\{\{[^\n]*?\}\}[ \t]*)+\r?$", re.MULTILINE)
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -74,7 +73,7 @@ class Document:
         bom: the byte order mark, or "".
         text: the characters without it.
         shown: the same with Go templates masked, which is what the parser saw.
-        root: the first document's node, None where there is none.
+        root: the first document's node, None where it is empty: Helm reads no other.
         broken: why it is no YAML, or None.
         more: further documents in the file hold something.
     """
@@ -113,18 +112,65 @@ class Document:
         return self._tokens.get(node.end_mark.index)
 
 
-def masked(text: str) -> str:
-    """The text with its Go templates as comments (whole lines) and filler (within a line)."""
+def _every(roots: Iterable[yaml.Node | None]) -> Iterator[yaml.Node]:
+    """All nodes, keys among them, each once."""
+    seen: set[int] = set()
+    left: list[Any] = list(roots)
+    while left:
+        node = left.pop()
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        yield node
+        if isinstance(node, yaml.MappingNode):
+            left += [each for pair in node.value for each in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            left += node.value
+
+
+def _expressions(text: str, roots: Iterable[yaml.Node | None]) -> str:
+    """The text with those values masked that are one expression: YAML takes it for a map whose key is a map."""
+    found = [
+        (node.start_mark.index, node.end_mark.index)
+        for node in _every(roots)
+        if isinstance(node, yaml.MappingNode) and node.value and isinstance(node.value[0][0], yaml.MappingNode)
+    ]
+    out, last = [], 0
+    for start, end in sorted(found):
+        whole = text[start:end]
+        if start >= last and whole.startswith("{{") and whole.endswith("}}") and "\n" not in whole:
+            out += [text[last:start], MASK * len(whole)]
+            last = end
+    return "".join((*out, text[last:]))
+
+
+def composed(text: str) -> tuple[str, list[yaml.Node | None]]:
+    """The text as the parser saw it, and the documents in it.
+
+    Raises:
+        YAMLError: it is no YAML, as it stands and with its templates masked.
+    """
     if "{{" not in text:
-        return text
+        return text, list(yaml.compose_all(text, Loader=LOADER))
+    try:
+        roots: list[yaml.Node | None] = list(yaml.compose_all(text, Loader=LOADER))
+        shown = _expressions(text, roots)
+    except yaml.YAMLError:
+        shown, roots = masked(text), []
+    if shown != text:
+        roots = list(yaml.compose_all(shown, Loader=LOADER))
+    for node in _every(roots):
+        if isinstance(node, yaml.ScalarNode) and "{{" in node.value:
+            node.value = replaced(node.value, lambda whole, _: MASK * len(whole))
+    return shown, roots
 
-    def control(match: re.Match[str]) -> str:
-        end = "\r" if match[0].endswith("\r") else ""
-        width = len(match[0]) - len(end)
-        return "#" * width + end
 
-    text = _CONTROL.sub(control, text)
-    return _TEMPLATE.sub(lambda match: re.sub(r"[^\n]", MASK, match[0]), text)
+def _is_yaml(text: str) -> bool:
+    try:
+        list(yaml.parse(text, Loader=LOADER))
+    except (yaml.YAMLError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def parse(file: str, raw: bytes) -> Document:
@@ -135,18 +181,21 @@ def parse(file: str, raw: bytes) -> Document:
         line = raw[: error.start].count(b"\n") + 1
         return Document(file, raw, broken=Refusal("encoding", f"no UTF-8 (byte {error.start})", file, line))
     bom, text = (BOM, text[1:]) if text.startswith(BOM) else ("", text)
-    shown = masked(text)
+    shown, line = text, conditions(text)
+    if line and (file.endswith(".gotmpl") or (directive(text.split("\n")[line - 1]) and not _is_yaml(text))):
+        reason = "the file is a template with conditions"
+        return Document(file, raw, bom, text, shown, broken=Refusal("template", reason, file, line))
     try:
-        roots = [node for node in yaml.compose_all(shown, Loader=LOADER) if node is not None]
+        shown, found = composed(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = f"no plain YAML: {', '.join(filter(None, (error.context, error.problem)))}"
         return Document(file, raw, bom, text, shown, broken=Refusal("yaml", reason, file, mark.line + 1 if mark else 0))
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
         return Document(file, raw, bom, text, shown, broken=Refusal("yaml", "no plain YAML", file))
-    roots = [node for node in roots if not is_null(node)]
-    root, more = (roots[0], roots[1:]) if roots else (None, [])
-    document = Document(file, raw, bom, text, shown, root, more=tuple(more))
+    first, *later = [None if node is None or is_null(node) else node for node in found] or [None]
+    more = tuple(node for node in later if node is not None)
+    document = Document(file, raw, bom, text, shown, first, more=more)
     try:
         document.scalars()
     except (_TooMuchError, RecursionError) as error:
@@ -327,7 +376,7 @@ def _scalar(
     problem = None
     if doubles:
         problem = doubled(file, place, doubles)
-    elif MASK in document.shown[start:end]:
+    elif MASK in document.shown[start:end] or MASK in node.value:
         problem = Refusal("template", f"{place} is a Go template", file, line)
     elif null or not node.value:
         problem = Refusal("no-value", f"{place} has no value", file, line)

@@ -1,7 +1,8 @@
 """Proves, from the bytes alone, the limit of what the bot writes: values files only, and in them image tags only.
 
 This is a second opinion on an edit. It shares no code with what plans and makes one; of what the edit was meant to do
-it knows nothing. It parses the old and the new text, and `keys.classify` says which leaves are tags.
+it knows nothing. It parses the old and the new text as they stand, and `keys.classify` says which leaves are tags;
+what is no YAML with its templates in it gets no vote.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from functools import cached_property
 import yaml
 
 from ..errors import EditRefusedError
-from .document import BOM, LOADER, masked
+from .document import BOM, LOADER
 from .keys import TAG, Kind, Path, classify, dotted, embedded, is_helper, is_holder
 from .reading import NAMES
 
@@ -101,7 +102,7 @@ class _Text:
         try:
             text = raw.decode("utf-8")
             self.bom, self.text = (BOM, text[1:]) if text.startswith(BOM) else ("", text)
-            self.roots = list(yaml.compose_all(masked(self.text), Loader=LOADER))
+            self.roots = list(yaml.compose_all(self.text, Loader=LOADER))
         except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
             raise EditRefusedError(f"{path} is no plain YAML") from error
 
@@ -255,6 +256,8 @@ def _check(text: _Text, leaf: _Leaf, *, written: bool = False) -> None:
     Raises:
         EditRefusedError: it is something else.
     """
+    if leaf.place[0]:
+        raise text.refusal(leaf, "is not in the first document, and no other is read")
     tagged = None not in leaf.kinds and {Kind.MAIN, Kind.IMAGE} & set(leaf.kinds) and not leaf.helper
     if not tagged or leaf.tag in _NO_TAG or not TAG.fullmatch(leaf.parts[1].removeprefix("sha256:")):
         raise text.refusal(leaf, "is no image tag that the bot may write")

@@ -21,13 +21,9 @@ NAMES = ("helmfile.yaml", "helmfile.yaml.gotmpl")
 USUAL = ("values.yaml", "values-{{ .Environment.Name }}.yaml", "values-{{ .Release.Name }}.yaml",
          "values-{{ .Release.Name }}-{{ .Environment.Name }}.yaml")  # fmt: skip
 
-_CONTROL = re.compile(r"^[ \t]*(?:\{\{[^\n]*?\}\}[ \t]*)+(?:#.*)?$")
-_COMMENT = re.compile(r"\{\{-?\s*/\*.*?\*/\s*-?\}\}", re.DOTALL)
-_ACTION = re.compile(r"\{\{-?\s*([^}]*?)\s*-?\}\}")
-_OPENERS = frozenset({"if", "range", "with", "define", "block"})
 _KEY = re.compile(r"""^(?P<indent> *)(?P<quote>["']?)(?P<key>[A-Za-z0-9][\w.-]*)(?P=quote) *:(?: |$)""")
 _RELEASE = re.compile(r"""^ *- *name: *["']?(?P<name>[A-Za-z0-9][\w.-]*)["']? *(?:#.*)?$""")
-_LIST = re.compile(r"\breleases: *\[(?P<names>[^\]{}]*)\]")
+_LIST = re.compile(r"\breleases: *\[(?P<names>[^\[\]{}]*)\]")
 
 
 @dataclass(frozen=True)
@@ -137,7 +133,8 @@ class Helmfile:
 def read(raw: bytes) -> Helmfile:
     """Read a helmfile; what cannot be understood is left out, nothing is raised."""
     text = raw.decode("utf-8", "replace").removeprefix(BOM).replace("\r\n", "\n").replace("\t", "  ")
-    lines = list(_kept(_COMMENT.sub("", text).split("\n")))
+    text = template.replaced(text, lambda whole, words: "" if words.startswith("/*") else whole)
+    lines = list(_kept(text.split("\n")))
     held: list[str] = []
     environments: dict[str, Any] = {}
     releases: list[Mapping[str, Any]] = []
@@ -159,10 +156,10 @@ def _kept(lines: Iterable[str]) -> Iterator[str]:
     """The lines without those that are directives only, and without what stands in loops."""
     depth = 0
     for line in lines:
-        actions = [match[1].split(" ")[0] for match in _ACTION.finditer(line)]
-        whole = _CONTROL.match(line) is not None
+        actions = [words.split(" ")[0] for _, _, words in template.actions(line)]
+        whole = template.directive(line)
         if depth or (whole and "range" in actions):
-            depth += sum(word in _OPENERS for word in actions) - actions.count("end")
+            depth += sum(word in template.OPENERS for word in actions) - actions.count("end")
         elif not whole:
             yield line
 

@@ -6,15 +6,17 @@ Nothing is executed: names are put in, `trimSuffix`, `hasSuffix`, `eq` and their
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 OPEN, CLOSE = "\ue000", "\ue001"
-ACTION = re.compile(r"\{\{-?(.*?)-?\}\}", re.DOTALL)
+MASK = "\ue000"
 _RAW = re.compile(r"\{\{-?\s*`([^`]*)`\s*-?\}\}")
 _HELD = re.compile(f"{OPEN}(\\d+){CLOSE}")
-_TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|`[^`]*`|[()|]|[^\s()|]+)')
+_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*"|`[^`]*`|[()|]|[^\s()|]+)')
 UNKNOWN = "*"
+OPENERS = frozenset({"if", "range", "with", "define", "block"})
+CONTROL = OPENERS | {"else", "end"}
 
 Value = str | bool | None
 
@@ -29,14 +31,80 @@ class Names:
     state: Mapping[str, object] | None = None
 
 
+def actions(text: str) -> Iterator[tuple[int, int, str]]:
+    """(start, end, words) of each `{{ … }}`, comments among them; one that is never closed ends the search.
+
+    Each character is looked at once: what a pattern would try anew from every brace holds the whole program.
+    """
+    end = 0
+    while (start := text.find("{{", end)) >= 0:
+        inner = start + (3 if text.startswith("{{-", start) else 2)
+        begin = inner
+        while begin < len(text) and text[begin].isspace():
+            begin += 1
+        if text.startswith("/*", begin):
+            begin = text.find("*/", begin + 2)
+        close = text.find("}}", begin) if begin >= 0 else -1
+        if close < 0:
+            return
+        end = close + 2
+        yield start, end, text[inner:close].removesuffix("-").strip()
+
+
+def replaced(text: str, new: Callable[[str, str], str]) -> str:
+    """The text with each expression replaced by what *new* makes of its whole text and its words."""
+    out: list[str] = []
+    last = 0
+    for start, end, words in actions(text):
+        out += text[last:start], new(text[start:end], words)
+        last = end
+    return "".join((*out, text[last:]))
+
+
+def plain(text: str) -> str:
+    """The text with expressions that only quote one for a later pass replaced by that one."""
+    return _RAW.sub(r"\1", text)
+
+
+def directive(line: str) -> bool:
+    """Whether a line holds expressions and blanks only, but for a comment behind them."""
+    last, any_ = 0, False
+    for start, end, _ in actions(line):
+        if line[last:start].strip():
+            break
+        last, any_ = end, True
+    rest = line[last:].strip()
+    return any_ and (not rest or rest.startswith("#"))
+
+
+def conditions(text: str) -> int:
+    """The line of the first condition or loop, 0 if there is none: what stands around it is not always there."""
+    found = (start for start, _, words in actions(text) if words.split(" ", 1)[0] in CONTROL)
+    return next((text.count("\n", 0, start) + 1 for start in found), 0)
+
+
+def masked(text: str) -> str:
+    """The text of what is no YAML with its expressions as comments (whole lines) and filler (within a line)."""
+
+    def one(line: str) -> str:
+        if "{{" not in line:
+            return line
+        body = line.removesuffix("\r")
+        if directive(body) and "#" not in body:
+            return "#" * len(body) + line[len(body) :]
+        return replaced(line, lambda whole, _: MASK * len(whole))
+
+    return "\n".join(map(one, text.split("\n")))
+
+
 def hold(text: str, held: list[str]) -> str:
     """The text with every expression replaced by a mark that YAML takes for plain characters."""
 
-    def keep(match: re.Match[str]) -> str:
-        held.append(match[1].strip().replace('\\"', '"'))
+    def keep(_: str, words: str) -> str:
+        held.append(words.replace('\\"', '"'))
         return f"{OPEN}{len(held) - 1}{CLOSE}"
 
-    return ACTION.sub(keep, _RAW.sub(r"\1", text))
+    return replaced(plain(text), keep)
 
 
 def fill(text: str, held: list[str], names: Names) -> str:
