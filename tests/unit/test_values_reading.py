@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from quarterdeck.core.values import reading, template
@@ -121,7 +123,7 @@ def test_a_helmfile_that_is_no_yaml_is_read_by_indentation() -> None:
         "values-main-one.yaml",
     ]
     assert found.guessed("one", "main")
-    assert not reading.read(LOOSE).guessed("eqiad", "consumer")
+    assert not reading.read(LOOSE.replace(b" | upper", b"")).guessed("eqiad", "consumer")
 
 
 @pytest.mark.parametrize(
@@ -172,3 +174,84 @@ def test_installed_template_decides_over_installed() -> None:
         b"  - name: gone\n    installed: false\n  - name: unlisted\n    <<: *default\n  - name: database\n"
     )
     assert found.names("eqiad") == ("main", "old", "database")
+
+
+HEAD = """environments:
+  staging:
+    values:
+      - releases: [main]
+  eqiad:
+    values:
+      - releases: [main]
+---
+"""
+MAIN = "releases:\n  - name: main\n    chart: x/y\n    values:\n      - values.yaml\n"
+
+
+def paths(text: str, environment: str) -> list[str]:
+    """The files of release main, which must be certain."""
+    found = reading.read(f"{HEAD}{text}".encode())
+    assert found.doubt(environment, "main") is None
+    return [layer.path for layer in found.layers(environment, "main")]
+
+
+def test_a_file_under_a_condition_of_the_environment_is_read_where_it_holds() -> None:
+    """All branches of `if`, one in another."""
+    text = MAIN + (
+        '{{- if eq .Environment.Name "staging" }}\n      - "a.yaml"\n'
+        '{{- else if ne .Environment.Name "eqiad" }}\n      - b.yaml\n'
+        '{{- else }}\n      - c.yaml\n{{ if hasPrefix "s" .Environment.Name }}\n      - d.yaml\n{{ end }}\n'
+        "{{- end }}\n      - last.yaml\n"
+    )
+    assert paths(text, "staging") == ["values.yaml", "a.yaml", "last.yaml"]
+    assert paths(text, "eqiad") == ["values.yaml", "c.yaml", "last.yaml"]
+
+
+def test_a_condition_around_whole_releases_is_no_doubt() -> None:
+    """Each release's files are the same whether it is there or not."""
+    text = MAIN + "{{ if not .Values.x }}\n  - name: other\n    values:\n      - o.yaml\n{{ end }}\n"
+    assert paths(text, "staging") == ["values.yaml"]
+    assert not reading.read(f"{HEAD}{text}".encode()).guessed("staging", "other")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "line"),
+    [
+        (MAIN + "{{ if .x }}\n      - a.yaml\n{{ end }}\n", "a.yaml|a condition", 10),
+        (MAIN + "{{ with .x }}\n      - a.yaml\n{{ end }}\n", "a condition", 10),
+        (MAIN + "{{ range $r := list 1 2 }}\n      - values-{{ $r }}.yaml\n{{ end }}\n", "a loop", 15),
+        (MAIN + '{{ range $r := list "a" }}\n  - name: {{ $r }}\n{{ end }}\n', "a loop", 15),
+        (MAIN + "      - values-{{ .Values.dc }}.yaml\n", "not certain", 10),
+        (MAIN + '      - values-{{ if eq .Values.dc "st" }}a{{ else }}b{{ end }}.yaml\n', "not certain", 10),
+        (MAIN + "      - values-*.yaml\n", r"values-\*.yaml", 10),
+        (MAIN + "      - main_app:\n          version: x\n", "a tag in the helmfile", 10),
+        (MAIN + "      - main_app: {{ .x }}\n", "a tag in the helmfile", 10),
+        (MAIN + "    set:\n      - name: main_app.version\n        value: x\n", "sets values", 10),
+        ("releases:\n  - name: main\n{{ if .x }}\n    values: [a.yaml]\n{{ end }}\n", "condition", 12),
+        (MAIN + "  - name: main\n    values: [a.yaml]\n", "twice", 15),
+    ],
+)
+def test_what_decides_the_files_and_is_not_known_is_a_doubt(text: str, reason: str, line: int) -> None:
+    """The layers are called a guess, with the reason and the line."""
+    found = reading.read(f"{HEAD}{text}".encode())
+    doubt = found.doubt("staging", "main")
+    assert doubt is not None
+    assert re.search(reason, doubt.reason)
+    assert doubt.line in (line, found.lines["main"])
+    assert found.guessed("staging", "main")
+
+
+@pytest.mark.parametrize(
+    "lines", ['{{ range $e := list "a" }}\n  {{ $e }}:\n{{ end }}', "{{ if .x }}\n  codfw:\n{{ end }}"]
+)
+def test_environments_that_hang_on_something_are_a_doubt(lines: str) -> None:
+    """An environment that is not seen may read the same files."""
+    text = HEAD.replace("---\n", f"{lines}\n---\n") + MAIN
+    doubt = reading.read(text.encode()).doubt("staging", "main")
+    assert doubt is not None
+    assert doubt.line in (8, 9)
+
+
+def test_inline_values_without_a_tag_are_no_doubt() -> None:
+    """As the real ones have them."""
+    assert paths(MAIN + '      - environmentName: "{{ .Environment.Name }}"\n', "eqiad") == ["values.yaml"]

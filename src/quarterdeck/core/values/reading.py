@@ -15,6 +15,7 @@ import yaml
 
 from . import template
 from .document import BOM, LOADER
+from .keys import classify
 
 NAMES = ("helmfile.yaml", "helmfile.yaml.gotmpl")
 #: what a helmfile reads that says nothing of its layers
@@ -24,6 +25,22 @@ USUAL = ("values.yaml", "values-{{ .Environment.Name }}.yaml", "values-{{ .Relea
 _KEY = re.compile(r"""^(?P<indent> *)(?P<quote>["']?)(?P<key>[A-Za-z0-9][\w.-]*)(?P=quote) *:(?: |$)""")
 _RELEASE = re.compile(r"""^ *- *name: *["']?(?P<name>[A-Za-z0-9][\w.-]*)["']? *(?:#.*)?$""")
 _LIST = re.compile(r"\breleases: *\[(?P<names>[^\[\]{}]*)\]")
+
+
+#: a list's entry that is a file's name
+_ITEM = re.compile(r"""^( *- +["']?)(?=[^\s"'#][^#]*\.(?:ya?ml|gotmpl)\b)""")
+_ENTRY = re.compile(r"^ *- *name *:")
+_DECIDES = re.compile(r"^ *(?:- +)?(?:values|valuesTemplate|set|setTemplate|inherit|<<) *:")
+_DEPTH = 60
+_GLOB = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Why it is not certain which files a release reads, and the helmfile's line (0 where no one line is to blame)."""
+
+    reason: str
+    line: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,6 +75,8 @@ class Helmfile:
         releases: the `releases:` entries.
         state: plain values of the helmfile's own state, for conditions.
         held: the expressions behind the marks.
+        doubts: what makes every release's layers uncertain.
+        lines: release -> where its entry stands.
     """
 
     environments: tuple[str, ...]
@@ -65,6 +84,8 @@ class Helmfile:
     releases: tuple[Mapping[str, Any], ...]
     state: Mapping[str, object] = field(default_factory=dict)
     held: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+    lines: Mapping[str, int] = field(default_factory=dict)
 
     def names(self, environment: str) -> tuple[str, ...]:
         """The releases of an environment."""
@@ -102,20 +123,40 @@ class Helmfile:
             path = template.fill(
                 text, held, template.Names(environment, release, str(entry.get("namespace", "")), self.state)
             )
-            layers.append(
-                Layer(
-                    path,
-                    template.mentions(text, held, ".Environment.Name"),
-                    template.mentions(text, held, ".Release.Name"),
-                    template.UNKNOWN not in path,
-                )
-            )
+            if not path:
+                continue  # a condition that does not hold here
+            of_environment = template.mentions(text, held, ".Environment.Name")
+            of_release = template.mentions(text, held, ".Release.Name")
+            layers.append(Layer(path, of_environment, of_release, not _GLOB.search(path)))
         return tuple(layers)
 
+    def doubt(self, environment: str, release: str) -> Doubt | None:
+        """Why the layers of a release in an environment are not certain, None if they are."""
+        if self.doubts:
+            return self.doubts[0]
+        entry, line = self._entry(environment, release), self.lines.get(release, 0)
+        if not entry or entry.get("unread"):
+            return Doubt("the helmfile cannot be read", line)
+        same = [e for e in self.releases if self._text(e.get("name"), environment, release) == release]
+        if any(other.get("values") != entry.get("values") for other in same):
+            return Doubt(f"release {release} stands there twice", line)
+        if entry.get("valuesTemplate") or any(map(_sets, _items(entry, "set", "setTemplate", "setString"))):
+            return Doubt(f"release {release} sets values of its own", line)
+        names = template.Names(environment, release, str(entry.get("namespace", "")), self.state)
+        for item in _items(entry, "values"):
+            if not isinstance(item, str):
+                if _tagged(item):
+                    return Doubt(f"release {release} has a tag in the helmfile itself", line)
+                continue
+            path = template.fill(item, list(self.held), names)
+            sure = template.sure(item, self.held, names) and not _GLOB.search(path)
+            if not sure and not path.startswith("/"):
+                return Doubt(f"which files {path or 'a condition'} of release {release} means is not certain", line)
+        return None
+
     def guessed(self, environment: str, release: str) -> bool:
-        """The layers could not be read: they are what is usual."""
-        entry = self._entry(environment, release)
-        return not entry or bool(entry.get("unread"))
+        """The layers are not certain."""
+        return self.doubt(environment, release) is not None
 
     def _entry(self, environment: str, release: str) -> Mapping[str, Any]:
         for entry in self.releases:
@@ -133,8 +174,10 @@ class Helmfile:
 def read(raw: bytes) -> Helmfile:
     """Read a helmfile; what cannot be understood is left out, nothing is raised."""
     text = raw.decode("utf-8", "replace").removeprefix(BOM).replace("\r\n", "\n").replace("\t", "  ")
-    text = template.replaced(text, lambda whole, words: "" if words.startswith("/*") else whole)
-    lines = list(_kept(text.split("\n")))
+    text = template.replaced(text, lambda all_, words: "\n" * all_.count("\n") if words[:2] == "/*" else all_)
+    flow = _Flow()
+    raw_lines = text.split("\n")
+    lines = list(flow.kept(raw_lines))
     held: list[str] = []
     environments: dict[str, Any] = {}
     releases: list[Mapping[str, Any]] = []
@@ -149,19 +192,102 @@ def read(raw: bytes) -> Helmfile:
                 state |= item
     names = tuple(str(n) for n in environments if template.OPEN not in str(n))
     installed = {n: found for n in names if (found := _installed(environments[n], held, state, n)) is not None}
-    return Helmfile(names, installed, tuple(releases), state, tuple(held))
+    at = {m["name"]: number for number, line in enumerate(raw_lines, 1) if (m := _RELEASE.match(line))}
+    return Helmfile(names, installed, tuple(releases), state, tuple(held), tuple(flow.doubts), at)
 
 
-def _kept(lines: Iterable[str]) -> Iterator[str]:
-    """The lines without those that are directives only, and without what stands in loops."""
-    depth = 0
-    for line in lines:
-        actions = [words.split(" ")[0] for _, _, words in template.actions(line)]
-        whole = template.directive(line)
-        if depth or (whole and "range" in actions):
-            depth += sum(word in template.OPENERS for word in actions) - actions.count("end")
-        elif not whole:
-            yield line
+class _Flow:
+    """Takes directives and loops out of a helmfile; a file named under a condition is given the condition.
+
+    Attributes:
+        doubts: conditions and loops that decide what cannot be read without them.
+    """
+
+    def __init__(self) -> None:
+        self.doubts: list[Doubt] = []
+        self._stack: list[tuple[str, ...]] = []
+        self._section = ""
+        self._loop = self._entry = self._values = 0  # how deep, in conditions, an entry and its list of files began
+
+    def kept(self, lines: Iterable[str]) -> Iterator[str]:
+        """The lines that are left."""
+        for number, line in enumerate(lines, 1):
+            words = [words for _, _, words in template.actions(line)]
+            heads = [each.split(" ")[0] for each in words]
+            whole = template.directive(line)
+            if self._loop or (whole and "range" in heads):
+                self._loop += sum(head in template.OPENERS for head in heads) - heads.count("end")
+                if self._section == "environments" or _ITEM.match(line) or self._entry_at(line):
+                    self._doubt(f"a loop makes some of its {self._section or 'lines'}", number)
+            elif whole:
+                for each in words:
+                    self._directive(each)
+                if self._section == "environments" and any(head in template.CONTROL for head in heads):
+                    self._doubt("its environments hang on a condition", number)
+            else:
+                yield self._guarded(line, number)
+
+    def _entry_at(self, line: str) -> bool:
+        return self._section == "releases" and _ENTRY.match(line) is not None
+
+    def _doubt(self, reason: str, line: int) -> None:
+        self.doubts.append(Doubt(f"the helmfile cannot be read for certain: {reason}", line))
+
+    def _directive(self, words: str) -> None:
+        head, _, rest = words.partition(" ")
+        if head in template.OPENERS:
+            self._stack.append((f"when {rest}" if head == "if" else "when ?",))
+        elif head == "else" and self._stack:
+            *before, last = self._stack.pop()
+            other = (f"when {rest[3:]}",) if rest.startswith("if ") else ("when true",)
+            self._stack.append((*before, f"unless {last.partition(' ')[2]}", *other))
+        elif head == "end" and self._stack:
+            self._stack.pop()
+
+    def _guarded(self, line: str, number: int) -> str:
+        match = _KEY.match(line)
+        if line.startswith("---"):
+            self._section, self._entry, self._values = "", len(self._stack), len(self._stack)
+        elif match and not match["indent"]:
+            self._section, self._entry, self._values = match["key"], len(self._stack), len(self._stack)
+        elif self._entry_at(line) or (self._section == "templates" and match and len(match["indent"]) <= 2):
+            self._entry = len(self._stack)
+        elif self._section in ("releases", "templates") and _DECIDES.match(line):
+            if len(self._stack) > self._entry:
+                self._doubt("what a release reads hangs on a condition", number)
+            self._values = len(self._stack)
+        elif self._section in ("releases", "templates") and len(self._stack) > self._values:
+            marks = "".join(f"{{{{ {each} }}}}" for branch in self._stack[self._values :] for each in branch)
+            return _ITEM.sub(lambda found: found[1] + marks, line)
+        return line
+
+
+def _items(entry: Mapping[str, Any], *keys: str) -> list[Any]:
+    """The entries of some lists of a release."""
+    return [item for key in keys if isinstance(entry.get(key), list) for item in entry[key]]
+
+
+def _sets(item: Any) -> bool:
+    """Whether an entry of `set:` decides a tag."""
+    name = str(item.get("name", "")) if isinstance(item, dict) else ""
+    path = tuple(name.split("."))
+    return bool(name) and (
+        path[0] in ("main_app", "app") or classify(path, "x", frozenset({"image"}), False) is not None
+    )
+
+
+def _tagged(value: Any, path: tuple[str, ...] = (), beside: frozenset[str] = frozenset(), listed: bool = False) -> bool:
+    """Whether values that stand in the helmfile decide a tag, or hide one."""
+    if len(path) > _DEPTH:
+        return True
+    if isinstance(value, dict):
+        keys = frozenset(map(str, value))
+        return any(_tagged(each, (*path, str(key)), keys, listed) for key, each in value.items())
+    if isinstance(value, list):
+        return any(_tagged(each, (*path, str(n)), frozenset(), True) for n, each in enumerate(value))
+    if path in (("main_app",), ("app",)):
+        return True
+    return bool(path) and classify(path, str(value), beside, listed) is not None
 
 
 def _load(part: str) -> dict[str, Any]:

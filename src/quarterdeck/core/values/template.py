@@ -6,7 +6,7 @@ Nothing is executed: names are put in, `trimSuffix`, `hasSuffix`, `eq` and their
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 OPEN, CLOSE = "\ue000", "\ue001"
@@ -124,8 +124,8 @@ def fill(text: str, held: list[str], names: Names) -> str:
             continue
         words = held[int(piece)]
         head, _, rest = words.partition(" ")
-        if head == "if":
-            truth = bool(evaluate(rest, names))
+        if head in ("if", "when", "unless"):
+            truth = bool(evaluate(rest, names)) != (head == "unless")
             branches.append([truth, truth])
         elif head == "else" and branches:
             truth = not branches[-1][1] and (not rest.startswith("if ") or bool(evaluate(rest[3:], names)))
@@ -140,7 +140,20 @@ def fill(text: str, held: list[str], names: Names) -> str:
 
 def mentions(text: str, held: list[str], word: str) -> bool:
     """Whether an expression of the text names something, e.g. `.Environment.Name`."""
-    return any(word in held[int(number)] for number in _HELD.findall(text))
+    found = (held[int(number)] for number in _HELD.findall(text))
+    return any(word in words for words in found if not words.startswith(("when ", "unless ")))
+
+
+def sure(text: str, held: Sequence[str], names: Names) -> bool:
+    """Whether every condition of the text is understood, and none of it hangs on values that others may set."""
+    for number in _HELD.findall(text):
+        head, _, rest = held[int(number)].removeprefix("else ").partition(" ")
+        asks = head in ("if", "when", "unless")
+        if ".Values" in held[int(number)] or ".StateValues" in held[int(number)]:
+            return False
+        if asks and evaluate(rest, names) is None:
+            return False
+    return True
 
 
 def evaluate(words: str, names: Names) -> Value:
