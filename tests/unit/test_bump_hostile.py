@@ -90,6 +90,8 @@ def test_no_line_takes_long(line: str) -> None:
         ("{{ .Environment.Name }}/../../_s_/values.yaml", COMMON),
         ("../_s_/values-{{ .Environment.Name }}.yaml", f"{S}/_s_/values-eqiad.yaml"),
         ("../{{ .Release.Name }}/values.yaml", COMMON),
+        ('{{ printf "../%s/values.yaml" "_s_" }}', COMMON),
+        ('{{ printf "../_s_/values-%s.yaml" .Environment.Name }}', f"{S}/_s_/values-eqiad.yaml"),
         ("../b/values-{{ .Release.Name }}.yaml", f"{S}/b/values-main.yaml"),
     ],
 )

@@ -223,6 +223,7 @@ def test_a_condition_around_whole_releases_is_no_doubt() -> None:
         (MAIN + '{{ range $r := list "a" }}\n  - name: {{ $r }}\n{{ end }}\n', "a loop", 15),
         (MAIN + "      - values-{{ .Values.dc }}.yaml\n", "not certain", 10),
         (MAIN + '      - values-{{ if eq .Values.dc "st" }}a{{ else }}b{{ end }}.yaml\n', "not certain", 10),
+        (MAIN + '      {{ if eq .Environment.Name "x" }}- a.yaml{{ end }}\n', "not certain|cannot be read", 10),
         (MAIN + "      - values-*.yaml\n", r"values-\*.yaml", 10),
         (MAIN + "      - main_app:\n          version: x\n", "a tag in the helmfile", 10),
         (MAIN + "      - main_app: {{ .x }}\n", "a tag in the helmfile", 10),

@@ -33,6 +33,8 @@ _ENTRY = re.compile(r"^ *- *name *:")
 _DECIDES = re.compile(r"^ *(?:- +)?(?:values|valuesTemplate|set|setTemplate|inherit|<<) *:")
 _DEPTH = 60
 _GLOB = re.compile(r"[*?\[]")
+#: in a file's name; blanks come of a condition that stands on a line with the next entry
+_ODD = re.compile(r"[*?\[\s]")
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ class Helmfile:
                     return Doubt(f"release {release} has a tag in the helmfile itself", line)
                 continue
             path = template.fill(item, list(self.held), names)
-            sure = template.sure(item, self.held, names) and not _GLOB.search(path)
+            sure = template.sure(item, self.held, names) and not _ODD.search(path)
             if not sure and not path.startswith("/"):
                 return Doubt(f"which files {path or 'a condition'} of release {release} means is not certain", line)
         return None

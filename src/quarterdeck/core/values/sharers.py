@@ -140,13 +140,19 @@ class Sharers(Mapping[str, tuple[str, ...]]):
         found: dict[tuple[str, str], None] = {}
         for path, real in self.folders.helmfiles.items():
             text = self._contents.get(real, b"").decode("utf-8", "replace").replace("\r\n", "\n")
-            text = _BASES.sub("", template.replaced(template.plain(text), lambda *_: "*"))
+            text = _BASES.sub("", template.replaced(template.plain(text), lambda _, words: _wild(words)))
             for word in _WORD.findall(text):
                 named = word.lstrip("[").rstrip("],")
                 if "../" in named and named.endswith((".yaml", ".yml", ".gotmpl")):
                     outside = posixpath.normpath(posixpath.join(posixpath.dirname(path), named))
                     found[self.folders.owner(path), outside] = None
         return tuple(found)
+
+
+def _wild(words: str) -> str:
+    """An expression's text with `*` for every name in it, `*` where it is not understood."""
+    value = template.evaluate(words, template.Names("*", "*", "*"))
+    return value if isinstance(value, str) and value else "*"
 
 
 def flat(ends: Mapping[str, str], files: Collection[str]) -> dict[str, str]:
