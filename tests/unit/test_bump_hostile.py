@@ -135,3 +135,8 @@ def test_a_template_without_conditions_is_edited(charts: Charts) -> None:
     charts.service(helm=helmfile(layers=("values.yaml.gotmpl",)))
     charts.put(f"{S}/citoid/values.yaml.gotmpl", text)
     assert charts.edit("citoid", NEW)[0] == {f"{S}/citoid/values.yaml.gotmpl": text.replace(OLD, NEW).encode()}
+
+
+def test_what_no_mask_makes_yaml_is_broken() -> None:
+    """It is not an empty file."""
+    assert document.parse("f", b"{{ c\n}}: 1\nmain_app:\n  version: st\n").broken

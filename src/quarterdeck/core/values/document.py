@@ -156,7 +156,9 @@ def composed(text: str) -> tuple[str, list[yaml.Node | None]]:
         roots: list[yaml.Node | None] = list(yaml.compose_all(text, Loader=LOADER))
         shown = _expressions(text, roots)
     except yaml.YAMLError:
-        shown, roots = masked(text), []
+        shown = masked(text)
+        if shown == text:
+            raise
     if shown != text:
         roots = list(yaml.compose_all(shown, Loader=LOADER))
     for node in _every(roots):
