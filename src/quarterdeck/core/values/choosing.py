@@ -261,6 +261,8 @@ def check_targets(chosen: Sequence[Target]) -> None:
                     scalar.line,
                 )
             )
+        elif Kind.MAIN not in scalar.kinds and not TAG.fullmatch(scalar.tag.removeprefix("sha256:")):
+            wrong.append(Refusal("no-tag", f"{dotted(scalar.path)} is no image tag", scalar.file, scalar.line))
         if len(scalar.paths) > 1:
             wrong += _fed(scalar)
     if wrong:

@@ -21,6 +21,10 @@ _TAG_KEY = re.compile(r"(?:.*[_-])?image[_-](?:version|tag)|image(?:Version|Tag)
 _HOLDER = re.compile(r"(?:.*[_-])?(?:version|tag)|.*(?:Version|Tag)")
 _HELPER_KEY = re.compile(r"(?:.*_)?exporter_version|fluent_bit_version")
 _IMAGE_KEY = re.compile(r"(?:.*[_-])?image(?:Name|_name)?|.*Image(?:Name)?")
+#: beside a bare `tag`, these say which image it is of
+_NAMES_IMAGE = frozenset({"repository", "image", "image_name", "name"})
+_REPOSITORY = re.compile(r"[^\s/?#][^\s?#]*")
+_PICTURE = re.compile(r".*\.(?:png|svg|jpe?g|gif|ico|webp|bmp|iso|img)", re.IGNORECASE)
 #: what stands beside a service, not the service: moved by --key only
 HELPERS = frozenset(
     [
@@ -105,6 +109,8 @@ def classify(path: Path, value: str, siblings: Collection[str], in_list: bool = 
     if _TAG_KEY.fullmatch(key):
         if key == "tag" and _NO_TAGS_BELOW & set(above):
             return None
+        if key == "tag" and not (_NAMES_IMAGE & set(siblings) or (above and _IMAGE_KEY.fullmatch(above[-1]))):
+            return Kind.OTHER  # log lines and releases have tags too
         return Kind.OTHER if helper else Kind.IMAGE
     if _HELPER_KEY.fullmatch(key) and not _NO_TAGS_BELOW & set(above):
         return Kind.OTHER
@@ -171,3 +177,8 @@ def undotted(text: str) -> Path:
 def short_image(image: str) -> str:
     """The last path element of an image's name."""
     return image.rstrip("/").rpartition("/")[2]
+
+
+def is_repository(image: str) -> bool:
+    """Whether an image's name could be one of a registry's, and not a picture's on a web page."""
+    return bool(_REPOSITORY.fullmatch(image)) and "://" not in image and not _PICTURE.fullmatch(image)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .document import Scalar
-from .keys import MAIN_BLOCKS, Kind, Path, dotted, image_paths, short_image
+from .keys import MAIN_BLOCKS, Kind, Path, dotted, image_paths, is_repository, short_image
 from .service import Finding, Row, Service, Shelf, plain_image, value_at
 
 
@@ -75,7 +75,7 @@ def divide(service: Service, finding: Finding, known: Known | None = None) -> tu
         main = any(row.kind is Kind.MAIN for row in rows)
         parts.append(Part(name, images, tuple(rows), main, frozenset(map(identity, rows))))
     if parts and not any(part.main for part in parts):
-        parts = [Part(p.name, p.images, p.rows, True, p.identities) for p in parts]
+        parts = [Part(p.name, p.images, p.rows, all(map(is_repository, p.images)), p.identities) for p in parts]
     return tuple(sorted(parts, key=lambda part: not part.main))
 
 
