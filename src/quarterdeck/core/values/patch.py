@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 
 from .asking import FileChange
+from .document import BOM
+from .splice import Span, apply
 
 _CONTEXT = 3
+_SMALL = 250_000  #: lines times lines, up to which equal ones are looked for
 Op = tuple[int, int, list[bytes]]
 
 
@@ -23,8 +29,7 @@ def _file(change: FileChange) -> bytes:
         head, old = head + b"new file mode 100644\n", b"--- /dev/null\n"
     elif change.new is None:
         head, new = head + b"deleted file mode 100644\n", b"+++ /dev/null\n"
-    before, after = lines(change.old or b""), lines(change.new or b"")
-    hunks = b"".join(_hunks(before, after))
+    hunks = b"".join(_hunks(change))
     return head + old + new + hunks if hunks else head
 
 
@@ -35,19 +40,58 @@ def lines(raw: bytes) -> list[bytes]:
     )
 
 
-def _ops(before: list[bytes], after: list[bytes]) -> list[Op]:
-    """(first old line, old line after the last, new lines): the differing runs, found from both ends and by equal lines."""
+def _ops(change: FileChange) -> list[Op]:
+    """(first old line, old line after the last, new lines) of the differing runs: where the spans are, nowhere else."""
+    before = lines(change.old or b"")
+    blocks = _blocks(change)
+    if blocks is None:
+        blocks = [(0, len(before), lines(change.new or b""))]
+    return [op for first, last, new in blocks for op in _differing(first, before[first:last], new)]
+
+
+def _blocks(change: FileChange) -> list[Op] | None:
+    """The whole lines that spans touch, with what becomes of them; None where the spans do not make the new file."""
+    if change.old is None or change.new is None:
+        return None
+    text = change.old.decode("utf-8", "surrogateescape")
+    shift = len(BOM) if text.startswith(BOM) else 0
+    starts = [0, *(match.end() for match in re.finditer("\n", text))]
+    groups: list[tuple[int, int, list[Span]]] = []
+    for span in change.spans:
+        moved = replace(span, start=span.start + shift, end=span.end + shift)
+        first, last = bisect_right(starts, moved.start) - 1, bisect_right(starts, moved.end) - 1
+        if groups and first <= groups[-1][1]:
+            groups[-1] = (groups[-1][0], max(groups[-1][1], last), [*groups[-1][2], moved])
+        else:
+            groups.append((first, last, [moved]))
+    starts.append(len(text))
+    found, done, at = [], [], 0
+    for first, last, spans in groups:
+        start, end = starts[first], starts[last + 1]
+        inner = [replace(span, start=span.start - start, end=span.end - start) for span in spans]
+        new = apply(text[start:end], inner)
+        found.append((first, last + 1, lines(new.encode("utf-8", "surrogateescape"))))
+        done += [text[at:start], new]
+        at = end
+    whole = "".join([*done, text[at:]]).encode("utf-8", "surrogateescape")
+    return found if whole == change.new else None
+
+
+def _differing(start: int, old: list[bytes], new: list[bytes]) -> list[Op]:
+    """The differing runs of a block, found from both ends and, where it is small, by equal lines."""
     import difflib
 
-    start = 0
-    while start < min(len(before), len(after)) and before[start] == after[start]:
-        start += 1
+    head = 0
+    while head < min(len(old), len(new)) and old[head] == new[head]:
+        head += 1
     tail = 0
-    while tail < min(len(before), len(after)) - start and before[-1 - tail] == after[-1 - tail]:
+    while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
         tail += 1
-    old, new = before[start : len(before) - tail], after[start : len(after) - tail]
+    old, new, start = old[head : len(old) - tail], new[head : len(new) - tail], start + head
     if len(old) == len(new):
         return _same_length(start, old, new)
+    if len(old) * len(new) > _SMALL:
+        return [(start, start + len(old), new)]
     found = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     return [(start + a, start + b, new[c:d]) for tag, a, b, c, d in found if tag != "equal"]
 
@@ -64,9 +108,10 @@ def _same_length(start: int, old: list[bytes], new: list[bytes]) -> list[Op]:
     return ops
 
 
-def _hunks(before: list[bytes], after: list[bytes]) -> list[bytes]:
+def _hunks(change: FileChange) -> list[bytes]:
+    before = lines(change.old or b"")
     groups: list[list[Op]] = []
-    for op in _ops(before, after):
+    for op in _ops(change):
         if groups and op[0] - groups[-1][-1][1] <= 2 * _CONTEXT:
             groups[-1].append(op)
         else:
