@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
+from quarterdeck.core.values.asking import FileChange
+from quarterdeck.core.values.patch import unified
+from quarterdeck.core.values.splice import Span
 from tests.unit.charts_tree import NEW, OLD, Charts, only, shared
 
 
@@ -50,3 +55,107 @@ def test_a_key_moves_only_what_looks_like_a_tag(charts: Charts) -> None:
     assert charts.edit("citoid", NEW, "--key", "other.tag")[0] == only(
         ("values.yaml", values.replace(f"other:\n  tag: {OLD}", f"other:\n  tag: {NEW}"))
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "staging", "more"),
+    [
+        (f"image:\n  repository: w/svc\n  tag: {OLD}\n", "image:\n  tag: on\n", ()),
+        (f"job:\n  image: w/svc:{OLD}\n", "job:\n  image: w/svc\n", ()),
+        (
+            "inference_services:\n  foo:\n    image: w/m\n    version: '1'\n",
+            "inference_services:\n  foo:\n    version: '2'\n",
+            (),
+        ),
+        (
+            f"{shared()}sidecars:\n  x:\n    image: w/x\n    version: '1'\n",
+            "sidecars: null\n",
+            ("--part", "x"),
+        ),
+    ],
+)
+def test_what_stands_above_a_tag_hides_it(charts: Charts, values: str, staging: str, more: tuple[str, ...]) -> None:
+    """Whatever a higher file has at the place of a tag decides, so the tag below is not the environment's."""
+    charts.service(values=values, values_staging=staging)
+    charts.refused("citoid", NEW, "--env", "staging", *more)
+    assert charts.bump("citoid", NEW, "--env", "eqiad", *more).status == 0
+
+
+@pytest.mark.parametrize("version", ["1.10", "12", "2026-01-01", "0x1F"])
+def test_a_tag_that_yaml_reads_as_no_string_is_quoted(charts: Charts, version: str) -> None:
+    """Helm writes 1.1 for a plain 1.10: quotes are what changes."""
+    changed, _ = charts.service(values=shared(version)).edit("citoid", version)
+    assert changed == only(("values.yaml", shared(f'"{version}"')))
+
+
+@pytest.mark.parametrize("version", ["yes", "1e5"])
+def test_what_some_readers_take_for_no_string_is_quoted(charts: Charts, version: str) -> None:
+    """Helm's reader is Go's, which knows more numbers than ours."""
+    out = charts.service(values=shared(version)).bump("citoid", version).out
+    assert f'+  version: "{version}"'.encode() in out
+
+
+@pytest.mark.parametrize("version", ['"1.10"', "'1e5'", "!!str 1.10", OLD])
+def test_a_string_that_is_there_is_nothing_to_change(charts: Charts, version: str) -> None:
+    """Quoted, said to be a string, or a string as it stands."""
+    tag = version.removeprefix("!!str ").strip("\"'")
+    assert "nothing to change" in charts.service(values=shared(version)).fails(3, "citoid", tag)
+
+
+def test_a_sharer_that_cannot_be_read_is_named(charts: Charts) -> None:
+    """What the edit does to it cannot be told."""
+    charts.service(values=shared()).service("other", values_staging="main_app: [\n")
+    charts.link("helmfile.d/services/other/values.yaml", "../citoid/values.yaml")
+    said = charts.bump("citoid", NEW, "--format", "json")
+    assert said.status == 4
+    (refusal,) = said.json["refusals"]
+    assert (refusal["code"], refusal["file"]) == ("shared", "helmfile.d/services/other/values-staging.yaml")
+
+
+def test_doubles_on_the_way_to_a_tag_are_refused(charts: Charts) -> None:
+    """Of two blocks readers take the last, or both, or none."""
+    staging = f"main_app:\n  version: {OLD}\nmain_app:\n  port: 1\n"
+    charts.service(values=shared(), values_staging=staging)
+    assert "stands there twice" in charts.refused("citoid", NEW, "--env", "eqiad")
+    assert "stands there twice" in charts.refused("citoid", NEW)
+
+
+def _changed(path: str, text: str, *spans: Span) -> FileChange:
+    new = text
+    for span in reversed(spans):
+        new = new[: span.start] + span.new + new[span.end :]
+    return FileChange(path, text.encode(), new.encode(), spans)
+
+
+def test_a_diff_of_a_long_file_is_quick(tmp_path: Path) -> None:
+    """Two insertions far apart among equal lines: the places are known, nothing is searched for."""
+    text = "a:\n  z: 1\nx:\n" + "  - a\n" * 60_000 + "b:\n  z: 1\n"
+    end = text.index("b:\n") + 3
+    change = _changed("values.yaml", text, Span(3, 3, "  v: 1\n", "a.v", 2), Span(end, end, "  v: 1\n", "b.v", 60005))
+    began = time.perf_counter()
+    diff = unified([change])
+    assert time.perf_counter() - began < 2
+    (tmp_path / "values.yaml").write_text(text)
+    subprocess.run(["git", "apply", "-"], cwd=tmp_path, input=diff, check=True)
+    assert (tmp_path / "values.yaml").read_bytes() == change.new
+    assert diff.count(b"\n@@") == 2
+    assert diff.count(b"\n+  v: 1") == 2
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_diff_is_exact_at_the_ends(tmp_path: Path, end: str) -> None:
+    """First and last character, two spans in one line, one over several lines, a new last line."""
+    text = f"a: 1\nb: 2\nc: 3\nd: 4\ne: 5{end}"
+    size = len(text)
+    for spans in (
+        [Span(0, 1, "z", "", 1)],
+        [Span(3, 4, "9", "", 1), Span(size, size, "\nf: 6\n", "", 5)],
+        [Span(5, 6, "x", "", 2), Span(8, 9, "8", "", 2)],
+        [Span(5, 15, "", "", 2)],
+        [Span(8, 14, "7", "", 2), Span(14, 14, "0", "", 3), Span(20, size, "x", "", 5)],
+        [Span(0, size, "a: 1\n", "", 1)],
+    ):
+        change = _changed("values.yaml", text, *spans)
+        (tmp_path / "values.yaml").write_text(text)
+        subprocess.run(["git", "apply", "-"], cwd=tmp_path, input=unified([change]), check=True)
+        assert (tmp_path / "values.yaml").read_bytes() == change.new

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from quarterdeck.core.errors import EditRefusedError
@@ -366,14 +366,12 @@ def test_any_tag_is_moved_and_moved_back(
     key: str, old: str, new: str, quote: str, comment: str, end: str, mark: bool
 ) -> None:
     """For any two tags the edit changes one span, reads back as exactly the new tag, and is undone by its inverse."""
+    assume(old != new)  # the same tag may need quotes to be one: test_bump_wrong
     head = f"# {comment}{end}{key}:{end}  image: x{end}  version: "
     tail = f" # {comment}{end}z: 1"
     bom = "\ufeff" if mark else ""
     raw = f"{bom}{head}{quote}{old}{quote}{tail}".encode()
     edit = plan(tree(raw), D, ("staging",), new)
-    if edit.already:
-        assert old == new
-        return
     changed = edit.files[SHARED]
     assert changed.startswith(f"{bom}{head}".encode())
     assert changed.endswith(tail.encode())

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from .asking import FileChange, Outcome, Request, SideEffect
 from .bykey import by_key
 from .choosing import Target, asked, check, check_targets, choose_part, place, refuse_several, targets
-from .document import BOM, Scalar
+from .document import BOM, Scalar, leaf_at
 from .keys import Path, dotted
 from .pinning import Insertion, check_unpinned, copies, pin
 from .proof import prove_files
 from .refusal import Refusal, RefusedError, refuse
 from .service import Files, Finding, Row, Service, Shelf, find, load
-from .splice import Span, apply, insertion, removal, replacement, together
+from .splice import Span, apply, insertion, removal, replacement, stays_string, together
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,17 @@ def _plan(request: Request, shelf: Shelf, service: Service, finding: Finding) ->
 def _carried_out(request: Request, shelf: Shelf, service: Service, finding: Finding, plan: Plan) -> Outcome:
     """The texts of a plan, proven."""
     check_targets(plan.edits)
-    edits = tuple(target for target in plan.edits if target.scalar.tag != target.tag)
+    edits = tuple(target for target in plan.edits if not _settled(shelf, target))
     changes = _changes(shelf, edits, plan)
     if not changes:
         return Outcome(before=finding.rows, after=finding.rows)
     edited = shelf.edited({change.path: change.new for change in changes})
-    prove_files(shelf, edited, changes, edits, plan.inserts, plan.gone)
+    seen = tuple(target for target in edits if target.scalar.tag != target.tag or not _is_text(shelf, target.scalar))
+    prove_files(shelf, edited, changes, seen, plan.inserts, plan.gone)
     others = _sharers(shelf, request, service, changes)
-    before = [*finding.rows, *(row for other in others for row in find(shelf, other).rows)]
+    theirs = [find(shelf, other) for other in others]
+    _refuse_unread(others, theirs)
+    before = [*finding.rows, *(row for found in theirs for row in found.rows)]
     after = [row for each in (service, *others) for row in _again(edited, request, each, shelf)]
     effects = _prove_rows(before, after, plan, {target.scalar.id: target.tag for target in edits})
     if request.pin and effects:
@@ -98,6 +101,23 @@ def _carried_out(request: Request, shelf: Shelf, service: Service, finding: Find
     mine = tuple(row for row in after if row.service == service.name)
     decided = tuple(dict.fromkeys((change.path, span.key) for change in changes for span in change.spans))
     return Outcome(changes, finding.rows, mine, effects, notes, decided=decided)
+
+
+def _settled(shelf: Shelf, target: Target) -> bool:
+    """Whether a scalar has its tag already, and as a string: a plain 1.10 is a number, which Helm writes as 1.1."""
+    scalar, document = target.scalar, shelf.full(target.scalar.file)
+    if scalar.tag != target.tag or document is None:
+        return scalar.tag == target.tag
+    node = leaf_at(document.root, scalar.path)
+    typed = node is not None and "!!str" in document.text[node.start_mark.index : scalar.start]
+    return typed or bool(scalar.style) or stays_string(scalar.value)
+
+
+def _is_text(shelf: Shelf, scalar: Scalar) -> bool:
+    """Whether our parser takes a scalar for a string, so that quotes alone change no leaf: a plain 1e5, not 1.10."""
+    document = shelf.full(scalar.file)
+    node = leaf_at(document.root, scalar.path) if document else None
+    return node is not None and node.tag == "tag:yaml.org,2002:str"
 
 
 def _again(edited: Shelf, request: Request, service: Service, shelf: Shelf) -> tuple[Row, ...]:
@@ -151,6 +171,26 @@ def _sharers(shelf: Shelf, request: Request, service: Service, changes: Iterable
     names = {name for change in changes for name in shelf.tree.sharers.get(change.path, ()) if name != service.name}
     found = (load(shelf, request.services_dir, name) for name in sorted(names))
     return [other for other in found if other is not None]
+
+
+def _refuse_unread(others: Sequence[Service], theirs: Sequence[Finding]) -> None:
+    """Refuse where a sharer's file cannot be read: what the edit does to that service cannot be told.
+
+    Raises:
+        RefusedError: with each such file.
+    """
+    wrong = [
+        Refusal(
+            "shared",
+            f"{other.name} shares an edited file, and this one of its files is {why.reason}",
+            why.file,
+            why.line,
+        )
+        for other, found in zip(others, theirs, strict=True)
+        for why in found.broken
+    ]
+    if wrong:
+        raise RefusedError(wrong)
 
 
 def _prove_rows(

@@ -153,13 +153,13 @@ def unread(shelf: Shelf, service: Service, finding: Finding, part: Part) -> tupl
         for layer in r.layers
         if not layer.per_environment and not layer.per_release
     }
-    shared = [d for real in service.values if real in plain and (d := shelf.get(real)) is not None]
+    shared = [d for real in service.values if real in plain and (d := shelf.full(real)) is not None]
     charts = tuple(dict.fromkeys(release.chart for release in service.releases))
     found: dict[tuple[str, int], Scalar] = {}
     for real in dict.fromkeys(layer.real for release in service.releases for layer in release.layers):
         inside = any(real.startswith(f"{home}/") for home in service.homes.values())
         others = [name for name in shelf.tree.sharers.get(real, ()) if name != service.name]
-        document = shelf.get(real) if inside and not others else None
+        document = shelf.full(real) if inside and not others else None
         for path, scalar in (document.scalars() if document else {}).items():
             if path not in wanted or scalar.id in live or scalar.null or document is None:
                 continue

@@ -58,7 +58,7 @@ def pin(
 
 def _refuse_list(row: Row, layer: Layer, shelf: Shelf) -> None:
     """Refuse to write a copy of what stands in a list: a later file's list takes the place of all of it."""
-    document = shelf.get(row.scalar.file)
+    document = shelf.full(row.scalar.file)
     keys = list_at(document.root, row.scalar.path) if document else ()
     if keys:
         reason = f"{dotted(keys)} is a list: one in {layer.path} would replace all of it"
@@ -141,7 +141,7 @@ def copies(request: Request, shelf: Shelf, service: Service, finding: Finding, p
         for layer in release.layers:
             if not layer.per_environment or layer.on_server:
                 continue
-            document = shelf.get(layer.real)
+            document = shelf.full(layer.real)
             for path, scalar in (document.scalars() if document else {}).items():
                 if path in paths and not scalar.null and _of_part(scalar, layer, finding, part, shelf):
                     gone[scalar.id] = scalar

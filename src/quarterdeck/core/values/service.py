@@ -12,12 +12,10 @@ from typing import Protocol
 import yaml
 
 from . import reading
-from .document import Document, Scalar, child, is_null, parse
-from .keys import Kind, Path, embedded, image_paths
+from .document import Document, Scalar, child, doubled, is_null, keys_at, parse
+from .keys import Kind, Path, dotted, embedded, image_paths
 from .refusal import Refusal
 
-#: a file without any of these holds no tag and hides none
-_HINTS = (b"version", b"tag", b"Tag", b"image", b"Image", b"app", b"shellbox")
 _ORDER = (Kind.MAIN, Kind.IMAGE, Kind.OTHER)
 
 
@@ -123,7 +121,6 @@ class Shelf:
     tree: Files
     over: Mapping[str, bytes | None] = field(default_factory=dict)
     _parsed: dict[str, Document | None] = field(default_factory=dict)
-    _dull: set[str] = field(default_factory=set)
 
     def real(self, path: str) -> str:
         """A path with its symlink followed."""
@@ -139,18 +136,6 @@ class Shelf:
             raw = self.raw(real)
             self._parsed[real] = None if raw is None else parse(real, raw)
         return self._parsed[real]
-
-    def get(self, real: str) -> Document | None:
-        """The parsed file, None also where no tag can be in it."""
-        if real in self._parsed:
-            return self._parsed[real]
-        if real in self._dull:
-            return None
-        raw = self.raw(real)
-        if raw is not None and any(word in raw for word in _HINTS):
-            return self.full(real)
-        self._dull.add(real)
-        return None
 
     def edited(self, over: Mapping[str, bytes | None]) -> Shelf:
         """The shelf with other contents; what is parsed and unchanged is kept."""
@@ -299,7 +284,7 @@ def find(
     kinds: dict[Path, Kind] = {}
     broken: dict[str, Refusal] = {}
     for real in service.values:
-        document = shelf.get(real)
+        document = shelf.full(real)
         if document is None:
             continue
         if document.broken:
@@ -307,6 +292,11 @@ def find(
         for path, scalar in document.scalars().items():
             kind = scalar.kinds[scalar.paths.index(path)] or Kind.OTHER
             kinds[path] = min(kinds.get(path, kind), kind, key=_ORDER.index)
+    for real in service.values:
+        document = shelf.full(real)
+        double = _doubled(document, kinds) if document is not None and not document.broken else None
+        if double is not None:
+            broken.setdefault(real, double)
     rows = [
         row
         for release in service.releases
@@ -314,6 +304,18 @@ def find(
         if (row := _row(shelf, service, release, path, kind, ignored, hollow)) is not None
     ]
     return Finding(tuple(rows), kinds, tuple(broken.values()))
+
+
+def _doubled(document: Document, kinds: Iterable[Path]) -> Refusal | None:
+    """A tag below a key that stands there twice, which is gone for readers that take the last one."""
+    for path in kinds:
+        if path in document.scalars() or not keys_at(document.root, path):
+            continue
+        for depth in range(1, len(path)):
+            found = keys_at(document.root, path[:depth])
+            if len(found) > 1:
+                return doubled(document.file, dotted(path), [key.start_mark.line + 1 for key, _ in found])
+    return None
 
 
 def _row(
@@ -348,11 +350,11 @@ def _row(
 
 def _documents(shelf: Shelf, service: Service, layer: Layer) -> Iterable[Document]:
     reals = (layer.real,) if layer.known else tuple(r for r in service.values if fnmatch.fnmatchcase(r, layer.path))
-    return [document for real in reals if (document := shelf.get(real)) is not None]
+    return [document for real in reals if (document := shelf.full(real)) is not None]
 
 
 def blocks(root: yaml.Node | None, path: Path, hollow: bool = False) -> bool:
-    """Whether a document has something else on the path, so that what lower layers say there is gone."""
+    """Whether a document that has no tag there has something else, so that what lower layers say there is gone."""
     node = root
     for key in path:
         if node is None:
@@ -365,7 +367,7 @@ def blocks(root: yaml.Node | None, path: Path, hollow: bool = False) -> bool:
         if below is None and isinstance(node, yaml.SequenceNode):
             return True
         node = below
-    return node is not None and (not isinstance(node, yaml.ScalarNode) or is_null(node))
+    return node is not None
 
 
 def value_at(root: yaml.Node | None, path: Path) -> str:
