@@ -108,7 +108,7 @@ def choose_part(request: Request, shelf: Shelf, service: Service, finding: Findi
     main = [part for part in here if part.main]
     if request.known and request.known.image:
         ours = [p for p in here if matches(request.known.image, p.images)]
-        main = ours or [p for p in main if not p.images] or main
+        main = ours or _nameless(request.known.image, service, main)
     if not main:
         raise _no_tag(request, shelf, service, finding, here)
     if len(main) > 1 and request.releases and _apart(main):
@@ -126,6 +126,20 @@ def choose_part(request: Request, shelf: Shelf, service: Service, finding: Findi
             + [candidate(s, p.name) for p in main for s in p.scalars]
         )
     return main[0]
+
+
+def _nameless(image: str, service: Service, main: Sequence[Part]) -> list[Part]:
+    """The parts of which only the chart knows the image, which is then the catalogue's.
+
+    Raises:
+        RefusedError: the files name other images, and none of them is the catalogue's.
+    """
+    found = [part for part in main if not part.images]
+    if main and not found:
+        there = ", ".join(f"{p.name} ({', '.join(p.images)})" for p in main)
+        reason = f"the catalogue says {service.name} runs {image}, and what was named of it runs {there}"
+        raise refuse("image", reason, say=f"--part {' or --part '.join(p.name for p in main)}")
+    return found
 
 
 def _apart(parts: Sequence[Part]) -> bool:
