@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +33,10 @@ def run(charts: Path, request: Request, to_write: bool, form: str) -> int:
     """Print the edit and return the exit status.
 
     Raises:
-        UsageError: there is no such service.
+        UsageError: there is no such service, or its folder is not in the checkout.
         OSError: something cannot be read or written.
     """
+    request = replace(request, services_dir=inside(charts, request.services_dir))
     tree = Checkout(charts, request.services_dir)
     outcome = bump(tree, request)
     if outcome is None:
@@ -52,6 +55,18 @@ def run(charts: Path, request: Request, to_write: bool, form: str) -> int:
         sys.stdout.buffer.write(unified(outcome.changes))
     sys.stdout.flush()
     return REFUSED if outcome.refusals else CHANGED if outcome.changes else NOTHING
+
+
+def inside(charts: Path, services_dir: str) -> str:
+    """A folder of services as paths from the root of the checkout begin.
+
+    Raises:
+        UsageError: it is somewhere else.
+    """
+    folder = posixpath.normpath(services_dir.strip("/"))
+    if folder.split("/")[0] == ".." or not (charts / folder).resolve().is_relative_to(charts.resolve()):
+        raise UsageError(f"--services-dir {services_dir} is not in {charts}")
+    return folder
 
 
 def _near(tree: Checkout, request: Request) -> str:
@@ -144,7 +159,6 @@ def request_of(
     if not tag and (not parsed or not all(key.tag for key in parsed)):
         raise UsageError("TAG is missing")
     known = read_catalogue(catalogue, service) if catalogue else None
-    services_dir = services_dir.strip("/")
     return Request(services_dir=services_dir, service=service, tag=tag, keys=parsed, known=known, **more)
 
 
@@ -179,7 +193,7 @@ def survey(
         OSError: something cannot be read.
     """
     found: list[tuple[Service, Finding, Shelf]] = []
-    for services_dir in services_dirs:
+    for services_dir in (inside(charts, name) for name in services_dirs):
         tree = Checkout(charts, services_dir)
         shelf = Shelf(tree)
         there = names(tree, tree.services_dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import tempfile
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .core.values.service import UNREADABLE
 from .core.values.sharers import Folders, Sharers
 
 if TYPE_CHECKING:
@@ -20,9 +22,9 @@ _LINK_SIZE = 256
 class _Contents(Mapping[str, bytes]):
     """Contents by path from the root, read when asked for."""
 
-    def __init__(self, root: Path, listed: Sequence[str]) -> None:
-        self._root, self._listed = root, dict.fromkeys(listed)
-        self._read: dict[str, bytes | None] = {}
+    def __init__(self, root: Path, listed: Sequence[str], lost: Sequence[str] = ()) -> None:
+        self._root, self._listed = root, dict.fromkeys((*listed, *lost))
+        self._read: dict[str, bytes | None] = dict.fromkeys(lost, UNREADABLE)
 
     def __getitem__(self, path: str) -> bytes:
         if path not in self._read:
@@ -36,7 +38,7 @@ class _Contents(Mapping[str, bytes]):
         place = self._root / path
         try:
             if path not in self._listed and not place.resolve().is_relative_to(self._root):
-                return None  # nothing outside of the checkout is read
+                return UNREADABLE if place.exists() else None  # nothing outside of the checkout is read
             return place.read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RuntimeError):
             return None
@@ -66,18 +68,21 @@ class Checkout:
         self.services_dir = posixpath.normpath(services_dir)
         self.root.stat()
         plain: list[str] = []
+        self._lost: list[str] = []
         self.links: dict[str, str] = {}
         small: list[str] = []
         for path, entry in self._walk(self.services_dir):
             if entry.is_symlink():
-                real = self._within((self.root / path).resolve())
-                if real and (self.root / real).is_file():
+                real = self._within(_end(self.root / path))
+                if real and os.path.isfile(self.root / real):  # noqa: PTH113 - the same
                     self.links[path] = real
+                else:
+                    self._lost.append(path)
             else:
                 plain.append(path)
                 if path.endswith((".yaml", ".yml")) and 0 < entry.stat().st_size < _LINK_SIZE:
                     small.append(path)
-        self.files = _Contents(self.root, plain)
+        self.files = _Contents(self.root, plain, self._lost)
         for path in small:
             real = self._named(path)
             if real:
@@ -94,19 +99,24 @@ class Checkout:
             path = f"{folder}/{entry.name}"
             if entry.is_dir(follow_symlinks=False):
                 yield from self._walk(path)
-            elif entry.is_symlink() and entry.is_dir():
+            elif entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112 - a circle is none, and no error
                 yield from self._linked(path)
             else:
                 yield path, entry
 
     def _linked(self, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        """What a linked folder holds, as links to the files there."""
+        """What a linked folder holds, as links to the files there; one outside of the checkout is not looked into."""
+        if not self._within(_end(self.root / folder)):
+            self._lost.append(folder)
+            return
         for base, _, names in os.walk(self.root / folder):
             for name in names:
                 inner = Path(base, name).relative_to(self.root).as_posix()
-                real = self._within(Path(base, name).resolve())
-                if real:
+                real = self._within(_end(Path(base, name)))
+                if real and os.path.isfile(self.root / real):  # noqa: PTH113 - the same
                     self.links[inner] = real
+                else:
+                    self._lost.append(inner)
         yield from ()
 
     def _within(self, path: Path) -> str:
@@ -126,12 +136,22 @@ class Checkout:
         return self._named(target, depth + 1) or self.links.get(target, target)
 
 
+def _end(path: Path) -> Path:
+    """Where a path ends with its symlinks followed, as far as they can be: a circle is no error."""
+    return Path(os.path.realpath(path))
+
+
 def write(root: Path, changes: Iterable[FileChange]) -> None:
     """Replace each file at once, never half.
 
     Raises:
-        OSError: a file cannot be written; those before it are.
+        OSError: a file cannot be written; those before it are. One would be outside of the root: none is written.
     """
+    changes = tuple(changes)
+    for change in changes:
+        path = root.resolve() / change.path
+        if path.is_symlink() or not _end(path).is_relative_to(root.resolve()):
+            raise PermissionError(errno.EPERM, "leads out of the checkout, or is a symlink", change.path)
     for change in changes:
         path = root.resolve() / change.path
         if change.new is None:

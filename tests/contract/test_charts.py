@@ -10,6 +10,7 @@ import pytest
 from quarterdeck.adapters.charts import GitCharts
 from quarterdeck.core.errors import NotFoundError, PermanentError, QuarterdeckError, TemporaryError
 from quarterdeck.core.ports import Charts
+from quarterdeck.core.values.service import UNREADABLE
 from quarterdeck.testing.charts import FakeCharts
 from quarterdeck.testing.repository import FakeRepository
 from tests.contract.git_server import GitRepository, GitServer
@@ -197,7 +198,7 @@ async def test_symlinks_show_who_shares(kind: str, tmp_path: Path) -> None:
 
 
 async def test_odd_links(git: GitBench) -> None:
-    """Chains and linked directories are followed; circles, the outside and nothing are left out."""
+    """Chains and linked directories are followed; circles, the outside and nothing are there and cannot be read."""
     links = {
         f"{S}/odd/chain.yaml": "middle.yaml",
         f"{S}/odd/middle.yaml": "../constraints/global.yaml",
@@ -219,7 +220,9 @@ async def test_odd_links(git: GitBench) -> None:
         **REAL,
     }
     own = {path for path in tree.files if not path.startswith((f"{S}/shellbox/", f"{S}/constraints/"))}
-    assert own == {"charts/citoid/Chart.yaml", f"{S}/odd/values.yaml"}
+    lost = {f"{S}/odd/{name}.yaml" for name in ("circle", "outside", "absolute", "nothing")}
+    assert own == {"charts/citoid/Chart.yaml", f"{S}/odd/values.yaml", *lost}
+    assert {tree.files[path] for path in lost} == {UNREADABLE}
     alias = await git.charts.tree(tip, "alias")
     assert alias.sharers[f"{S}/citoid/values.yaml"] == ("alias", "citoid")
     assert alias.links[f"{S}/alias/values.yaml"] == f"{S}/citoid/values.yaml"

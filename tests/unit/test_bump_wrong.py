@@ -11,7 +11,7 @@ import pytest
 from quarterdeck.core.values.asking import FileChange
 from quarterdeck.core.values.patch import unified
 from quarterdeck.core.values.splice import Span
-from tests.unit.charts_tree import NEW, OLD, Charts, only, shared
+from tests.unit.charts_tree import NEW, OLD, Charts, helmfile, only, shared
 
 
 @pytest.fixture
@@ -159,3 +159,86 @@ def test_a_diff_is_exact_at_the_ends(tmp_path: Path, end: str) -> None:
         (tmp_path / "values.yaml").write_text(text)
         subprocess.run(["git", "apply", "-"], cwd=tmp_path, input=unified([change]), check=True)
         assert (tmp_path / "values.yaml").read_bytes() == change.new
+
+
+def test_a_service_that_runs_another_image_than_the_catalogue_says(charts: Charts) -> None:
+    """The tag asked for is of the catalogue's image: another image's tag is moved where it is named only."""
+    place = charts.scratch / "catalogue.yaml"
+    charts.service(values=shared(image="w/other"))
+    place.write_text("services: {citoid: {image: wikimedia/citoid}}\n")
+    said = charts.refused("citoid", NEW, "--catalogue", str(place))
+    assert "wikimedia/citoid" in said
+    assert "other (w/other)" in said
+    assert "--part other" in said
+    assert charts.edit("citoid", NEW, "--catalogue", str(place), "--part", "other")[0] == only(
+        ("values.yaml", shared(NEW, "w/other"))
+    )
+
+
+def test_an_environment_that_runs_another_image_is_a_part_of_its_own(charts: Charts) -> None:
+    """Named alone it is no place for the catalogue's image; without a name it is left as it is."""
+    place = charts.scratch / "catalogue.yaml"
+    place.write_text("services: {citoid: {image: wikimedia/citoid}}\n")
+    charts.service(values=shared(), values_staging=shared(image="w/other"))
+    args = ("citoid", NEW, "--catalogue", str(place))
+    assert charts.edit(*args)[0] == only(("values.yaml", shared(NEW)))
+    assert "w/other" in charts.refused(*args, "--env", "staging")
+
+
+def test_an_image_that_only_the_chart_knows_is_the_services(charts: Charts) -> None:
+    """Nothing in the files speaks against the catalogue."""
+    place = charts.scratch / "catalogue.yaml"
+    place.write_text("services: {citoid: {image: wikimedia/citoid}}\n")
+    values = f"main_app:\n  version: {OLD}\n"
+    changed, _ = charts.service(values=values).edit("citoid", NEW, "--catalogue", str(place))
+    assert changed == only(("values.yaml", values.replace(OLD, NEW)))
+
+
+@pytest.mark.parametrize("folder", ["./helmfile.d/services", "helmfile.d//services", "helmfile.d/x/../services/"])
+def test_a_folder_may_be_spelled_as_people_do(charts: Charts, folder: str) -> None:
+    """One folder, one name in the diff."""
+    charts.service(values=shared())
+    said = charts.bump("citoid", NEW, "--services-dir", folder)
+    assert (said.status, said.out) == (0, charts.bump("citoid", NEW).out)
+    assert charts.run("versions", "citoid", "--services-dir", folder).status == 0
+
+
+def test_nothing_outside_of_the_checkout_is_a_folder_of_services(charts: Charts) -> None:
+    """Neither by its name nor by a symlink."""
+    charts.service(values=shared())
+    before = charts.state()
+    (charts.root / "sub").mkdir()
+    for folder in ("../helmfile.d/services", "..", "link"):
+        (charts.root / "sub/link").unlink(missing_ok=True)
+        (charts.root / "sub/link").symlink_to("../helmfile.d/services")
+        args = ("bump", "citoid", NEW, "--services-dir", folder, "--write")
+        assert charts.run(*args, root=charts.root / "sub").status == 2
+    (charts.root / "sub/link").unlink()
+    assert charts.state() == before
+
+
+@pytest.mark.parametrize("target", ["../b/values-staging.yaml", "/nowhere/x.yaml", "OUTSIDE", "values-staging.yaml"])
+def test_a_link_that_leads_nowhere_is_no_place_for_a_pin(charts: Charts, target: str) -> None:
+    """It is there and cannot be read: it stays as it is."""
+    outside = charts.scratch / "outside.yaml"
+    outside.write_text("main_app:\n  version: outside\n")
+    charts.service(values=shared())
+    charts.link("helmfile.d/services/citoid/values-staging.yaml", target.replace("OUTSIDE", str(outside)))
+    before = charts.state()
+    for more in (("--env", "staging", "--pin"), ()):
+        assert charts.run("bump", "citoid", NEW, "--write", *more).status == 4
+    assert charts.state() == before
+    assert "values-staging.yaml" in charts.refused("citoid", NEW, "--env", "staging", "--pin")
+
+
+def test_a_linked_folder_outside_is_not_walked(charts: Charts) -> None:
+    """It may be huge; what the helmfile names there is not written either."""
+    charts.service(values=shared(), helm=helmfile(layers=("values.yaml", "x/values-ENV.yaml")))
+    (charts.scratch / "far").mkdir()
+    charts.link("helmfile.d/services/citoid/x", str(charts.scratch / "far"))
+    charts.link("helmfile.d/services/citoid/usr", "/usr")
+    began = time.perf_counter()
+    assert charts.bump("citoid", NEW).status == 0
+    assert time.perf_counter() - began < 2
+    charts.run("bump", "citoid", NEW, "--env", "staging", "--pin", "--write")
+    assert not list((charts.scratch / "far").iterdir())

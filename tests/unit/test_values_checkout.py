@@ -9,6 +9,7 @@ import pytest
 from quarterdeck import charts_report
 from quarterdeck.checkout import Checkout, write
 from quarterdeck.core.values.asking import FileChange
+from quarterdeck.core.values.service import UNREADABLE
 
 S = "helmfile.d/services"
 HELMFILE = """\
@@ -60,7 +61,7 @@ def test_links_of_both_kinds_lead_to_the_real_file(charts: Path) -> None:
     assert len(tree.files) == len(list(tree.files)) == len(list(tree.sharers)) == len(tree.sharers)
 
 
-def test_a_link_out_of_the_checkout_is_no_file(charts: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_link_out_of_the_checkout_cannot_be_read(charts: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nothing outside is read or written."""
     outside = tmp_path_factory.mktemp("outside") / "values.yaml"
     outside.write_text("main_app:\n  version: one\n")
@@ -68,7 +69,7 @@ def test_a_link_out_of_the_checkout_is_no_file(charts: Path, tmp_path_factory: p
     (charts / S / "d").symlink_to(charts / S / "a")
     tree = Checkout(charts, S)
     assert f"{S}/a/values-one.yaml" not in tree.links
-    assert tree.files.get(f"{S}/a/values-one.yaml") is None
+    assert tree.files.get(f"{S}/a/values-one.yaml") == UNREADABLE
     assert tree.links[f"{S}/d/values.yaml"] == f"{S}/a/values.yaml"
 
 

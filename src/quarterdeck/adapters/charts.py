@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from ..core.errors import NotFoundError, PermanentError, TemporaryError
 from ..core.ports import Tree
+from ..core.values.service import UNREADABLE
 from ..core.values.sharers import Folders, Sharers
 from .charts_tree import Listing
 
@@ -114,6 +115,7 @@ class GitCharts:
             if not paths:
                 raise NotFoundError(f"no directory {self._services}/{service[:60]} at {commit[:12]}")
             files = await self._texts(listing, paths)
+            files |= dict.fromkeys(sorted(paths & listing.symlinks.keys()), UNREADABLE)
         return Tree(commit, files, links, {path: sharers[path] for path in files})
 
     async def _known(self, commit: str) -> tuple[Listing, Sharers]:
@@ -122,7 +124,7 @@ class GitCharts:
         if found is None:
             listing = Listing.parse(await self._git("ls-tree", "-r", "-z", "--full-tree", "-l", commit))
             links = listing.links(await self._blobs(listing.symlinks.values()))
-            folders = Folders(self._services, frozenset(listing.files), links)
+            folders = Folders(self._services, frozenset(listing.files) | listing.lost(links), links)
             found = listing, Sharers(folders, await self._texts(listing, folders.helmfiles.values()))
         self._lists = dict([*self._lists.items()][1 - _LISTS :]) | {commit: found}
         return found

@@ -55,6 +55,15 @@ class Listing:
         }
         return flat({path: end for path in steps if (end := real(path, steps)) is not None}, self.files)
 
+    def lost(self, links: Mapping[str, str]) -> frozenset[str]:
+        """The symlinks that lead nowhere, or out of the repository.
+
+        Args:
+            links: what the others lead to.
+        """
+        led = {"/".join(path.split("/")[:count]) for path in links for count in range(1, path.count("/") + 2)}
+        return frozenset(self.symlinks) - led
+
 
 def real(path: str, steps: Mapping[str, str]) -> str | None:
     """Where a path ends when every symlink in it is followed; None if it goes in a circle."""

@@ -16,6 +16,8 @@ from .document import Document, Scalar, child, doubled, is_null, keys_at, parse
 from .keys import Kind, Path, dotted, embedded, image_paths
 from .refusal import Refusal
 
+#: what stands for the content of a symlink that leads nowhere or out of the charts: it is there, and is no YAML
+UNREADABLE = b"{a symlink that leads nowhere or out of the checkout"
 _ORDER = (Kind.MAIN, Kind.IMAGE, Kind.OTHER)
 
 
