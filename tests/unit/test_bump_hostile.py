@@ -140,3 +140,18 @@ def test_a_template_without_conditions_is_edited(charts: Charts) -> None:
 def test_what_no_mask_makes_yaml_is_broken() -> None:
     """It is not an empty file."""
     assert document.parse("f", b"{{ c\n}}: 1\nmain_app:\n  version: st\n").broken
+
+
+@pytest.mark.parametrize(
+    ("layers", "says"),
+    [
+        (("values.yaml", "values-*.yaml"), "is not certain"),
+        (("values.yaml", "values-{{ .Values.dc }}.yaml"), "is not certain"),
+    ],
+)
+def test_what_a_helmfile_leaves_open_is_not_edited_for_one_environment(
+    charts: Charts, layers: tuple[str, ...], says: str
+) -> None:
+    """Which file decides there cannot be told: the reason and the helmfile's line, and nothing is moved."""
+    charts.service(helm=helmfile(layers=layers), values=shared(), values_staging=shared())
+    assert says in charts.refused("citoid", NEW, "--env", "staging")

@@ -122,8 +122,8 @@ def test_a_helmfile_that_is_no_yaml_is_read_by_indentation() -> None:
         "values-main.yaml",
         "values-main-one.yaml",
     ]
-    assert found.guessed("one", "main")
-    assert not reading.read(LOOSE.replace(b" | upper", b"")).guessed("eqiad", "consumer")
+    assert found.doubt("one", "main") is not None
+    assert reading.read(LOOSE.replace(b" | upper", b"")).doubt("eqiad", "consumer") is None
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_a_condition_around_whole_releases_is_no_doubt() -> None:
     """Each release's files are the same whether it is there or not."""
     text = MAIN + "{{ if not .Values.x }}\n  - name: other\n    values:\n      - o.yaml\n{{ end }}\n"
     assert paths(text, "staging") == ["values.yaml"]
-    assert not reading.read(f"{HEAD}{text}".encode()).guessed("staging", "other")
+    assert reading.read(f"{HEAD}{text}".encode()).doubt("staging", "other") is None
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_what_decides_the_files_and_is_not_known_is_a_doubt(text: str, reason: s
     assert doubt is not None
     assert re.search(reason, doubt.reason)
     assert doubt.line in (line, found.lines["main"])
-    assert found.guessed("staging", "main")
+    assert found.doubt("staging", "main") is not None
 
 
 @pytest.mark.parametrize(

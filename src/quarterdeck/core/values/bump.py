@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from .asking import FileChange, Outcome, Request, SideEffect
 from .bykey import by_key
-from .choosing import Target, asked, check, check_targets, choose_part, place, refuse_several, targets
+from .choosing import Target, asked, check, check_targets, choose_part, place, refuse_doubtful, refuse_several, targets
 from .document import BOM, Scalar, leaf_at
 from .keys import Path, dotted
 from .pinning import Insertion, check_unpinned, copies, pin
@@ -62,6 +62,8 @@ def _plan(request: Request, shelf: Shelf, service: Service, finding: Finding) ->
     if finding.broken:
         raise RefusedError(finding.broken)
     part = choose_part(request, shelf, service, finding)
+    if request.environments or request.releases:
+        refuse_doubtful(service, part)
     refuse_several(service, part, request.tag)
     wanted = {row.id: request.tag for row in part.rows}
     if request.pin:

@@ -220,6 +220,19 @@ def targets(request: Request, shelf: Shelf, service: Service, finding: Finding, 
     return tuple(Target(scalars[key], request.tag) for key in sorted(scalars))
 
 
+def refuse_doubtful(service: Service, part: Part) -> None:
+    """Refuse where a helmfile's loop, condition or own values leave open which files decide for a release.
+
+    Raises:
+        RefusedError: what is doubtful, with its place.
+    """
+    for row in part.rows:
+        if row.release.doubt is not None:
+            where = service.homes.get(row.release.environment) or service.homes.get("", service.base)
+            why, line = row.release.doubt.reason, row.release.doubt.line
+            raise RefusedError([Refusal("helmfile", why, f"{where}/helmfile.yaml", line, say="--key")])
+
+
 _BUILT = re.compile(r"\d{4}-\d\d-\d\d-\d{6}")
 
 

@@ -88,7 +88,7 @@ def _fits(row: Row, layer: Layer, finding: Finding, wanted: set[tuple[str, str, 
 
 def _lowest(row: Row, finding: Finding, wanted: set[tuple[str, str, str, Path]], shelf: Shelf) -> Layer:
     """The lowest layer of the environment, else of the release, that wins for the row and changes asked rows only."""
-    if row.release.guessed:
+    if row.release.doubt:
         raise refuse(
             "helmfile", f"the helmfile of {row.service} cannot be read, so no layer is known to win", say="--key"
         )

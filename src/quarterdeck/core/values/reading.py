@@ -156,10 +156,6 @@ class Helmfile:
                 return Doubt(f"which files {path or 'a condition'} of release {release} means is not certain", line)
         return None
 
-    def guessed(self, environment: str, release: str) -> bool:
-        """The layers are not certain."""
-        return self.doubt(environment, release) is not None
-
     def _entry(self, environment: str, release: str) -> Mapping[str, Any]:
         for entry in self.releases:
             if self._text(entry.get("name"), environment, release) == release:

@@ -73,14 +73,14 @@ class Release:
     Attributes:
         chart: e.g. "wmf-stable/mobileapps", or "".
         layers: the last wins.
-        guessed: the helmfile could not be read so far; the layers are the usual ones.
+        doubt: why the layers are a guess, if they are one.
     """
 
     environment: str
     name: str
     chart: str
     layers: tuple[Layer, ...]
-    guessed: bool = False
+    doubt: reading.Doubt | None = None
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def load(shelf: Shelf, services_dir: str, name: str) -> Service | None:
                 layers = tuple(
                     _layer(shelf, home, place, layer, environment) for layer in helmfile.layers(environment, release)
                 )
-                releases.append(Release(environment, release, chart, layers, helmfile.guessed(environment, release)))
+                releases.append(Release(environment, release, chart, layers, helmfile.doubt(environment, release)))
     base = homes.get("", services_dir)
     reals = [real for home in homes.values() for real in _values(shelf, home)]
     reals += [layer.real for release in releases for layer in release.layers if shelf.raw(layer.real) is not None]
