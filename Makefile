@@ -23,7 +23,7 @@ test: tools check  ## everything: check, then the whole suite against the real s
 tools: $(VENV)/.ready  ## fetch and build what the sandbox needs (the first time some minutes; it says how many)
 	$(PY) -m sandbox.tools
 
-check: $(VENV)/.ready  ## lint, types, house, unit, bot, contracts; about a minute
+check: $(VENV)/.ready  ## lint, types, house, unit, bot, contracts; about two minutes
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy

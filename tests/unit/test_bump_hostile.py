@@ -155,3 +155,14 @@ def test_what_a_helmfile_leaves_open_is_not_edited_for_one_environment(
     """Which file decides there cannot be told: the reason and the helmfile's line, and nothing is moved."""
     charts.service(helm=helmfile(layers=layers), values=shared(), values_staging=shared())
     assert says in charts.refused("citoid", NEW, "--env", "staging")
+
+
+def test_every_service_of_the_sandbox_is_read_without_doubt() -> None:
+    """Files that the deploy host's environment names are the host's, and a secret that is set is no tag."""
+    root = Path(__file__).parents[2] / "sandbox" / "contents" / "charts-repository" / S
+    for place in root.glob("*/helmfile.yaml.gotmpl"):
+        found = reading.read(place.read_bytes())
+        for environment in found.environments:
+            assert [found.doubt(environment, name) for name in found.names(environment)] == [
+                None for _ in found.names(environment)
+            ], place

@@ -152,7 +152,8 @@ class Helmfile:
                 continue
             path = template.fill(item, list(self.held), names)
             sure = template.sure(item, self.held, names) and not _ODD.search(path)
-            if not sure and not path.startswith("/"):
+            on_host = path.startswith(("/", "*")) and template.mentions(item, self.held, "requiredEnv")
+            if not sure and not path.startswith("/") and not on_host:
                 return Doubt(f"which files {path or 'a condition'} of release {release} means is not certain", line)
         return None
 
@@ -270,7 +271,7 @@ def _sets(item: Any) -> bool:
     name = str(item.get("name", "")) if isinstance(item, dict) else ""
     path = tuple(name.split("."))
     return bool(name) and (
-        path[0] in ("main_app", "app") or classify(path, "x", frozenset({"image"}), False) is not None
+        path in (("main_app",), ("app",)) or classify(path, "x", frozenset({"image"}), False) is not None
     )
 
 

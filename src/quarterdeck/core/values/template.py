@@ -138,7 +138,7 @@ def fill(text: str, held: list[str], names: Names) -> str:
     return "".join(out)
 
 
-def mentions(text: str, held: list[str], word: str) -> bool:
+def mentions(text: str, held: Sequence[str], word: str) -> bool:
     """Whether an expression of the text names something, e.g. `.Environment.Name`."""
     found = (held[int(number)] for number in _HELD.findall(text))
     return any(word in words for words in found if not words.startswith(("when ", "unless ")))
