@@ -13,7 +13,7 @@ from quarterdeck.testing.review import Gate
 from tests.unit import fleet as fleets
 from tests.unit.fleet import BOX, NEW_BOX, OLD_BOX, FleetDeck
 from tests.unit.test_groups import SHARED, both, furnished, marks
-from tests.unit.world import Fate, person
+from tests.unit.world import person
 
 NEWEST_BOX = "2026-08-25-100000"
 MEDIA = "shellbox-media"
@@ -89,21 +89,7 @@ async def crashed(at: int, after: bool, prepare: Callable[[FleetDeck], None]) ->
     """A group deploy whose process dies at its call number *at*, taken up by the next process."""
     deck = FleetDeck()
     prepare(deck)
-    deck.fate = Fate(at, after)
-    deck.build(mortal=True)
-    asking = asyncio.create_task(deck.say(GROUP))
-    driving = asyncio.create_task(deck.until(lambda: deck.store.tables.rollouts and deck.rollout().ended))
-    dying = asyncio.create_task(deck.fate.reached.wait())
-    async with asyncio.timeout(10):
-        await asyncio.wait({dying, driving}, return_when=asyncio.FIRST_COMPLETED)
-    died = dying.done()
-    for task in (asking, driving, dying):
-        task.cancel()
-    await asyncio.gather(asking, driving, dying, return_exceptions=True)
-    await deck.crash()
-    if deck.store.tables.rollouts:
-        await deck.settle()
-    return deck, died
+    return deck, await deck.die(GROUP, at, after)
 
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda e: f"{e[0].__name__}-{e[1]}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 
@@ -12,7 +11,6 @@ from quarterdeck.core.desk.dossier import gather
 from quarterdeck.core.rollout import Rollout, State
 from tests.unit.cluster import NEW, NEWER, OLD
 from tests.unit.fleet import HOME, JS, ORCHESTRATOR, PY, FleetDeck, tagged
-from tests.unit.world import Fate
 
 MAIN, VALUES_JS, VALUES_PY = (f"{HOME}/wikifunctions/values-{name}.yaml" for name in ("main", "js", "py"))
 PARTS = "wikifunctions/orchestrator", "wikifunctions/evaluators"
@@ -289,20 +287,7 @@ async def test_another_parts_question_keeps_the_place(fleet: FleetDeck) -> None:
 async def crashed(at: int, after: bool) -> tuple[FleetDeck, bool]:
     """A part's deploy whose process dies at its call number *at*, taken up by the next process."""
     deck = announced(FleetDeck())
-    deck.fate = Fate(at, after)
-    deck.build(mortal=True)
-    asking = asyncio.create_task(deck.say("deploy wikifunctions/evaluators staging"))
-    driving = asyncio.create_task(deck.until(lambda: deck.store.tables.rollouts and deck.rollout().ended))
-    dying = asyncio.create_task(deck.fate.reached.wait())
-    await asyncio.wait({dying, driving}, return_when=asyncio.FIRST_COMPLETED)
-    died = dying.done()
-    for task in (asking, driving, dying):
-        task.cancel()
-    await asyncio.gather(asking, driving, dying, return_exceptions=True)
-    await deck.crash()
-    if deck.store.tables.rollouts:
-        await deck.settle()
-    return deck, died
+    return deck, await deck.die("deploy wikifunctions/evaluators staging", at, after)
 
 
 @pytest.mark.parametrize("after", [False, True])

@@ -10,7 +10,7 @@ import pytest
 from quarterdeck.core.errors import PermanentError, TemporaryError
 from quarterdeck.core.rollout import State
 from quarterdeck.testing.review import Gate
-from tests.unit.world import NEW, OLD, Deck, Fate, hanging
+from tests.unit.world import NEW, OLD, Deck, hanging
 
 Prepare = Callable[[Deck], None]
 
@@ -20,26 +20,7 @@ async def crashed(at: int, after: bool, prepare: Prepare) -> tuple[Deck, bool]:
     deck = Deck()
     deck.announce()
     prepare(deck)
-    deck.fate = Fate(at, after)
-    deck.build(mortal=True)
-    asking = asyncio.create_task(deck.say("deploy citoid staging"))
-    driving = asyncio.create_task(driven(deck))
-    dying = asyncio.create_task(deck.fate.reached.wait())
-    async with asyncio.timeout(10):
-        await asyncio.wait({dying, driving}, return_when=asyncio.FIRST_COMPLETED)
-    died = dying.done()
-    for task in (asking, driving, dying):
-        task.cancel()
-    await asyncio.gather(asking, driving, dying, return_exceptions=True)
-    await deck.crash()
-    if deck.store.tables.rollouts:
-        await deck.settle()
-    return deck, died
-
-
-async def driven(deck: Deck) -> None:
-    """Wait until the rollout is over."""
-    await deck.until(lambda: deck.store.tables.rollouts and deck.rollout().ended)
+    return deck, await deck.die("deploy citoid staging", at, after)
 
 
 def well(_deck: Deck) -> None:

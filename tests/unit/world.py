@@ -286,6 +286,24 @@ class Deck:
         assert said.startswith(f"#{number} goes on"), said
         return await self.settle(number)
 
+    async def die(self, command: str, at: int, after: bool) -> bool:
+        """Let the process die at its call number *at* while it does a command, and the next one take it up; if it did."""
+        self.fate = Fate(at, after)
+        self.build(mortal=True)
+        asking = asyncio.create_task(self.say(command))
+        over = self.until(lambda: self.store.tables.rollouts and self.rollout().ended)
+        driving, dying = asyncio.create_task(over), asyncio.create_task(self.fate.reached.wait())
+        async with asyncio.timeout(10):
+            await asyncio.wait({dying, driving}, return_when=asyncio.FIRST_COMPLETED)
+        died = dying.done()
+        for task in (asking, driving, dying):
+            task.cancel()
+        await asyncio.gather(asking, driving, dying, return_exceptions=True)
+        await self.crash()
+        if self.store.tables.rollouts:
+            await self.settle()
+        return died
+
     async def until(self, true: Callable[[], Any]) -> None:
         """Wait for a condition."""
         async with asyncio.timeout(10):

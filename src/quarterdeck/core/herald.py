@@ -173,7 +173,7 @@ class Herald:
         """Whether the registry has all that is deployed together with an image: of its part, of its group's flavours."""
         members = built_from(self.world.catalogue, project, image.name)
         tag = in_git(members, image.tag)
-        wanted = {(name, tag + end) for m in members for name in m.images for end in m.ends or ("",)}
+        wanted = {(each.name, f"{each.tag}{each.end}") for m in members for each in m.plain_images(tag)}
         found = [await self.world.registry.digest(*one) for one in sorted(wanted - {(image.name, image.tag)})]
         return all(digest is not None for digest in found)
 

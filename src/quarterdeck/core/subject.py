@@ -43,6 +43,11 @@ class Member:
         return self.each if self.part == values.ALL else (self,)
 
     @property
+    def is_part(self) -> bool:
+        """Whether it is one part by its name, and not the whole service."""
+        return self.part not in ("", values.ALL)
+
+    @property
     def title(self) -> str:
         """As people say it."""
         return spoken_target(self.service.name, self.part)
@@ -55,6 +60,10 @@ class Member:
     def release_images(self, tree: Tree, environment: str) -> dict[str, tuple[values.ReleaseImage, ...]]:
         """Release -> the images it is to run; raises as `values.release_images` does."""
         return values.release_images(tree, self.service.name, environment, self.known, self.part)
+
+    def plain_images(self, tag: str) -> tuple[values.ReleaseImage, ...]:
+        """Its images with a tag of git, by what is known of it without files."""
+        return tuple(values.ReleaseImage(name, tag, end) for name in self.images for end in self.ends or ("",))
 
     def in_git(self, tag: str) -> str:
         """A tag of the registry as it would stand in git; "" if it has none of the ends that it must have."""

@@ -117,8 +117,7 @@ class Answers:
             (member, _), environment = subject.at(place), rollout.spoken(place)
             try:
                 objects = await self.world.host.objects(*rollout.target(place))
-                only = member.part not in ("", values.ALL)
-                found = pods_of(objects, member.images, member.ends, only)
+                found = pods_of(objects, member.images, member.ends, member.is_part)
             except QuarterdeckError as error:
                 lines.append(f"#{rollout.number} {environment}: cannot be seen: {error}")
                 continue

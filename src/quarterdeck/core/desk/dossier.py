@@ -12,9 +12,9 @@ from ..cluster.pods import pods as pods_of
 from ..errors import QuarterdeckError
 from ..places import slug
 from ..ports import AuditRow
-from ..rollout import ALL, OVER, Rollout, StepName
+from ..rollout import OVER, Rollout, StepName
 from ..steps.evidence import evidence_name
-from ..subject import of_rollout
+from ..subject import Subject, of_rollout
 from ..world import World
 from .answers import log_names, next_commands
 
@@ -74,7 +74,7 @@ async def gather(world: World, number: int) -> Dossier | None:
             async with asyncio.timeout(PATIENCE):
                 objects = await world.host.objects(*rollout.target(place))
                 member, _ = subject.at(place)
-                return pods_of(objects, member.images, member.ends, only=member.part not in ("", ALL))
+                return pods_of(objects, member.images, member.ends, only=member.is_part)
         except (QuarterdeckError, TimeoutError) as error:
             blind[place] = str(error) or f"no answer within {PATIENCE:.0f} s"
             return ()
@@ -92,15 +92,17 @@ async def gather(world: World, number: int) -> Dossier | None:
         blind=blind,
         evidence={k: v for k, v in evidence.items() if v},
         logs={name: found for name, found in logs.items() if found[0]},
-        by_hand={e: world.host.by_hand(*rollout.target(e), _narrowed(rollout, e)) for e in rollout.environments},
+        by_hand={
+            e: world.host.by_hand(*rollout.target(e), _narrowed(subject, rollout, e)) for e in rollout.environments
+        },
         audit=await world.store.audit(number),
     )
 
 
-def _narrowed(rollout: Rollout, place: str) -> tuple[str, ...]:
+def _narrowed(subject: Subject, rollout: Rollout, place: str) -> tuple[str, ...]:
     """The releases of a part, none where the whole place is meant."""
     found = rollout.result(StepName.DIFF).get("environments", {}).get(place, {})
-    return tuple(found.get("releases", ())) if rollout.part not in ("", ALL) else ()
+    return tuple(found.get("releases", ())) if subject.own.is_part else ()
 
 
 def as_json(dossier: Dossier) -> dict[str, Any]:

@@ -347,8 +347,7 @@ def _references(
         except EditRefusedError:
             named = {}
         mine = [image for images in named.values() for image in images if image.tag == tag]
-        refs = [(image.name, f"{image.tag}{image.end}") for image in mine]
-        found |= dict.fromkeys(refs or [(name, tag + end) for name in each.images for end in each.ends or ("",)])
+        found |= {(image.name, f"{image.tag}{image.end}"): None for image in mine or each.plain_images(tag)}
     return tuple(found)
 
 

@@ -18,7 +18,7 @@ from ..places import listed, slug, told
 from ..ports import JobState
 from ..rollout import Kind
 from ..steps.describe import describe, expected
-from ..values import ALL, ReleaseImage
+from ..values import ALL
 from ..world import World
 from .orders import Order, Orders
 
@@ -75,11 +75,8 @@ class Preview:
         try:
             images = await asyncio.to_thread(member.release_images, edited, environment)
         except EditRefusedError:  # as in a rollout: what the catalogue says
-            plain = tuple(
-                ReleaseImage(image, order.tag, end) for image in member.images for end in member.ends or ("",)
-            )
-            images = {release.name: plain for release in names}
-        if member.part not in ("", ALL):
+            images = {release.name: member.plain_images(order.tag) for release in names}
+        if member.is_part:
             names = tuple(release for release in names if release.name in images)
         before = "" if member.part == ALL else order.situation.running(place)  # its parts may run several
         wanted = expected([x for named in images.values() for x in named], before, order.tag)

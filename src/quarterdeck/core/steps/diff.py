@@ -30,8 +30,9 @@ async def diff(run: Run, step: Step) -> Mapping[str, Any]:
     """
     commit = str(run.rollout.result(StepName.SYNC)["commit"])
     step = await run.intend(step, commit=commit)
-    await _refuse_another_tag(run, commit)
-    diffs = [asyncio.create_task(_one(run, step, place, commit)) for place in run.rollout.environments]
+    trees = await run.trees(commit, run.world.limits.diff)
+    await _refuse_another_tag(run, trees)
+    diffs = [asyncio.create_task(_one(run, step, place, commit, trees)) for place in run.rollout.environments]
     try:
         found = await asyncio.gather(*diffs)
     finally:  # one that failed leaves no other behind
@@ -47,7 +48,7 @@ async def diff(run: Run, step: Step) -> Mapping[str, Any]:
     return result
 
 
-async def _refuse_another_tag(run: Run, commit: str) -> None:
+async def _refuse_another_tag(run: Run, trees: Mapping[str, Tree]) -> None:
     """Somebody's later bump is not applied in the name of who asked for another tag.
 
     Raises:
@@ -55,7 +56,7 @@ async def _refuse_another_tag(run: Run, commit: str) -> None:
     """
     if run.rollout.kind is Kind.APPLY:
         return
-    found = {place: await _tag(run, place, commit) for place in run.rollout.environments}
+    found = {place: await _tag(run, place, trees) for place in run.rollout.environments}
     other = {place: tag for place, tag in found.items() if tag not in ("", run.rollout.tag)}
     if other:
         tags = joined(sorted({short_tag(tag, run.service.suffix) for tag in other.values()}))
@@ -63,25 +64,21 @@ async def _refuse_another_tag(run: Run, commit: str) -> None:
         raise PermanentError(f"git says {tags} for {where} by now, bumped since. !apply takes what git says")
 
 
-async def _tag(run: Run, place: str, commit: str) -> str:
+async def _tag(run: Run, place: str, trees: Mapping[str, Tree]) -> str:
     """The tag that git gives a place; empty where it cannot be told: the diff shows it."""
     member, environment = run.subject.at(place)
-    tree = await _tree(run, member.service.name, commit)
+    name = member.service.name
     try:
-        args = (tree, member.service.name, (environment,), member.known, member.part)
+        args = (trees[name], name, (environment,), member.known, member.part)
         return (await asyncio.to_thread(values.effective, *args))[environment].tag
     except EditRefusedError:
         return ""
 
 
-async def _tree(run: Run, service: str, commit: str) -> Tree:
-    return await run.patiently("Gerrit", lambda: run.world.charts.tree(commit, service), run.world.limits.diff)
-
-
-async def _one(run: Run, step: Step, place: str, commit: str) -> dict[str, Any]:
+async def _one(run: Run, step: Step, place: str, commit: str, trees: Mapping[str, Tree]) -> dict[str, Any]:
     world, (service, environment) = run.world, run.at(place)
     log = f"{slug(place)}.diff.log"
-    images = await _images(run, place, commit)
+    images = await _images(run, place, trees)
     job = job_name(run.rollout, replace(step, environment=place))
     script = world.host.diff_script(service, environment, commit)
     ended = await run.job(job, script, log, world.limits.diff)
@@ -93,7 +90,7 @@ async def _one(run: Run, step: Step, place: str, commit: str) -> dict[str, Any]:
         raise PermanentError(f"the diff of {run.rollout.spoken(place)} changed on its way from the deploy host")
     text = mine = raw.decode("utf-8", "replace")
     found = listing.releases(await _read(run, job, "releases.json"), await _read(run, job, "revisions.json"))
-    if run.rollout.part not in ("", values.ALL):
+    if run.subject.own.is_part:
         found = tuple(release for release in found if release.name in images)
         mine = reader.of_releases(text, set(images))
     shown = await asyncio.to_thread(world.redactor.text, mine)
@@ -115,22 +112,22 @@ async def _one(run: Run, step: Step, place: str, commit: str) -> dict[str, Any]:
     told = describe(own, found, world.redactor)
     told["surprises"] += gone
     refs = {name: [image.reference for image in named] for name, named in images.items()}
-    tags = await _tags(run, place, commit) if run.rollout.part in ("", values.ALL) else {image.tag for image in every}
+    tags = {image.tag for image in every} if run.subject.own.is_part else await _tags(run, place, trees)
     seen = {"images": refs, "tags": sorted(tags), "left": left}
     return {"job": job, "digest": digest, "parts": parts, "canaries": canaries, **seen, **told}
 
 
-async def _tags(run: Run, place: str, commit: str) -> frozenset[str]:
+async def _tags(run: Run, place: str, trees: Mapping[str, Tree]) -> frozenset[str]:
     """Every tag that an apply of the whole place brings; none where they cannot be told."""
     member, environment = run.subject.at(place)
-    tree = await _tree(run, member.service.name, commit)
+    name = member.service.name
     try:
-        return await asyncio.to_thread(values.tags_of, tree, member.service.name, environment, member.known)
+        return await asyncio.to_thread(values.tags_of, trees[name], name, environment, member.known)
     except EditRefusedError:
         return frozenset()
 
 
-async def _images(run: Run, place: str, commit: str) -> dict[str, tuple[values.ReleaseImage, ...]]:
+async def _images(run: Run, place: str, trees: Mapping[str, Tree]) -> dict[str, tuple[values.ReleaseImage, ...]]:
     """Release -> the images that the pinned commit makes it run; by the catalogue where the files do not say.
 
     Raises:
@@ -138,15 +135,13 @@ async def _images(run: Run, place: str, commit: str) -> dict[str, tuple[values.R
     """
     world, (member, environment) = run.world, run.subject.at(place)
     name, tag = member.service.name, run.rollout.tag
-    tree = await _tree(run, name, commit)
     try:
-        return await asyncio.to_thread(member.release_images, tree, environment)
+        return await asyncio.to_thread(member.release_images, trees[name], environment)
     except EditRefusedError as why:
-        if member.part not in ("", values.ALL):
+        if member.is_part:
             raise PermanentError(f"I cannot tell the releases of {member.title}: {why}") from why
-    plain = tuple(values.ReleaseImage(image, tag, end) for image in member.images for end in member.ends or ("",))
     releases = await run.patiently("the deploy host", lambda: world.host.releases(name, environment), world.limits.diff)
-    return {release.name: plain if tag else () for release in releases}
+    return {release.name: member.plain_images(tag) if tag else () for release in releases}
 
 
 def layout(rollout: Rollout, result: Mapping[str, Any]) -> tuple[Step, ...]:

@@ -28,7 +28,7 @@ async def edit(run: Run, step: Step) -> Mapping[str, Any]:
         base = await run.patiently("Gerrit", world.charts.tip, world.limits.gate)
     else:
         base = step.intent["base"]
-    trees = await read_trees(run, base)
+    trees = await run.trees(base, world.limits.gate)
     plan = await asyncio.to_thread(plan_edit, run, trees)  # parsing may take long, and the loop must not wait
     effect = {environment: list(tags) for environment, tags in plan.effect.items()}
     parts = {part: {place: list(tags) for place, tags in moved.items()} for part, moved in plan.parts.items()}
@@ -74,15 +74,6 @@ async def _clear_earlier(run: Run, step: Step) -> None:
                 await review.abandon(change, f"Computed again in attempt {step.attempt}")
 
         await run.patiently("Gerrit", clear, run.world.limits.gate)
-
-
-async def read_trees(run: Run, commit: str) -> dict[str, Tree]:
-    """Service -> its files at a commit, for each that the rollout serves."""
-
-    async def read() -> dict[str, Tree]:
-        return {name: await run.world.charts.tree(commit, name) for name in run.rollout.services}
-
-    return await run.patiently("Gerrit", read, run.world.limits.gate)
 
 
 def plan_edit(run: Run, trees: Mapping[str, Tree]) -> values.EditPlan:

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import PermanentError
 from ..model import Change, blob_id
 from ..values.limit import prove
-from .edit import plan_edit, read_trees
+from .edit import plan_edit
 from .run import Run
 
 _PLAIN, _EXECUTABLE = 0o100644, 0o100755
@@ -22,7 +22,7 @@ async def prove_change(run: Run, change: Change, edited: Mapping[str, Any]) -> N
         PermanentError: it is not; there must be no vote.
     """
     base = edited["base"]
-    trees = await read_trees(run, base)
+    trees = await run.trees(base, run.world.limits.gate)
 
     def computed() -> None:  # parsing may take long, and the loop must not wait
         before = {path: content for tree in trees.values() for path, content in tree.files.items()}

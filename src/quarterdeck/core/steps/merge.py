@@ -8,7 +8,6 @@ from typing import Any
 from ..errors import ConflictError, PermanentError, StopRequested, TemporaryError
 from ..model import Change, ChangeStatus, MergeMode, Vote
 from ..rollout import Step, StepName
-from .edit import read_trees
 from .limit import prove_change
 from .run import Run
 
@@ -86,7 +85,7 @@ async def _overtaken(run: Run, edited: Mapping[str, Any]) -> bool:
     """Whether the branch has other contents in our files than the commit that the edit was computed from."""
 
     async def contents(commit: str) -> list[bytes | None]:
-        trees = await read_trees(run, commit)
+        trees = await run.trees(commit, run.world.limits.gate)
         files = {path: content for tree in trees.values() for path, content in tree.files.items()}
         return [files.get(path) for path in edited["files"]]
 

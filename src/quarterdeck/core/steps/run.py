@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from ..errors import PermanentError, StopRequested, TemporaryError
 from ..model import Line, Service
-from ..ports import JobState, JobStatus
+from ..ports import JobState, JobStatus, Tree
 from ..rollout import Move, Rollout, Step, StepState, advance
 from ..subject import Subject, of_rollout
 from ..world import World
@@ -134,6 +134,14 @@ class Run:
                     raise PermanentError(f"{what}: no use after {waited:.0f} s: {error}") from error
                 wait = min(error.retry_after, max(seconds - waited, 0.05))
                 await (self.pause(wait) if heed_stop else self.world.clock.sleep(wait))
+
+    async def trees(self, commit: str, seconds: float) -> dict[str, Tree]:
+        """Service -> its files at a commit, for each that the rollout serves; waits as `patiently` does."""
+
+        async def read() -> dict[str, Tree]:
+            return {name: await self.world.charts.tree(commit, name) for name in self.rollout.services}
+
+        return await self.patiently("Gerrit", read, seconds)
 
     async def digests(self, references: Iterable[str]) -> dict[str, str]:
         """Reference (`name:tag`) -> the digest it names just now; left out where the registry cannot say."""
