@@ -43,7 +43,7 @@ bench: $(VENV)/.ready  ## figures of the hot paths, beside a peer in the same ru
 	$(PY) -m bench
 
 charts-report: $(VENV)/.ready  ## CHARTS=DIR: what a bump of each service there would do
-	@$(PY) -m quarterdeck.charts_report $(CHARTS)
+	@$(PY) -m quarterdeck.cli.charts_report $(CHARTS)
 
 clean:  ## remove what builds and runs left here; running sandboxes of this tree are ended (the cache of tools stays)
 	-python3 -m sandbox clean

@@ -19,13 +19,15 @@ from pathlib import Path
 import yaml
 
 from bench import values_edit as tool
-from quarterdeck.adapters.store import SqliteStore
+from quarterdeck.adapters.store.sqlite import SqliteStore
 from quarterdeck.core import values
 from quarterdeck.core.cluster import diff
-from quarterdeck.core.model import Line
-from quarterdeck.core.ports import Tree
-from quarterdeck.core.redact import Redactor
-from quarterdeck.core.rollout import Kind, Move, Rollout, Step, StepName, advance
+from quarterdeck.core.model.line import Line
+from quarterdeck.core.ports.charts import Tree
+from quarterdeck.core.redaction.redactor import Redactor
+from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
+from quarterdeck.core.rollout.state import Move
+from quarterdeck.core.rollout.step import Step, StepName
 
 OLD, NEW = "2026-08-06-230932-production", "2026-08-17-094555-production"
 AT = datetime(2026, 8, 17, 14, 2, tzinfo=UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from .core.redact import Redactor
+from quarterdeck.core.redaction.redactor import Redactor
 
 
 class _RedactingFilter(logging.Filter):

@@ -11,36 +11,38 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from quarterdeck.adapters.charts import GitCharts
-from quarterdeck.adapters.files import DiskFiles
-from quarterdeck.adapters.gerrit import GerritReview
-from quarterdeck.adapters.gerrit_events import GerritEvents
-from quarterdeck.adapters.helmfile import HelmfileHost
-from quarterdeck.adapters.mortal import open_store
+from quarterdeck.adapters.deploy_host.helmfile import HelmfileHost
+from quarterdeck.adapters.deploy_host.ssh import SshRunner
+from quarterdeck.adapters.disk import DiskFiles
+from quarterdeck.adapters.gerrit.events import GerritEvents
+from quarterdeck.adapters.gerrit.review import GerritReview
+from quarterdeck.adapters.git.charts import GitCharts
 from quarterdeck.adapters.registry import HttpRegistry
 from quarterdeck.adapters.sal import NoRelay, SalRelay
-from quarterdeck.adapters.ssh import SshRunner
-from quarterdeck.catalogue import load as load_catalogue
+from quarterdeck.adapters.store.mortal import open_store
 from quarterdeck.chat import Heard, Transport
-from quarterdeck.chat.connection import tls_context
-from quarterdeck.chat.irc import IrcTransport
+from quarterdeck.chat.irc.connection import tls_context
+from quarterdeck.chat.irc.transport import IrcTransport
 from quarterdeck.chat.speaker import Mouth, Speaker
-from quarterdeck.core.deployer import Deployer
+from quarterdeck.config.catalogue import load as load_catalogue
+from quarterdeck.config.settings import Irc, Settings, load
+from quarterdeck.core.builds.announcements import Herald, Pace
 from quarterdeck.core.desk.actions import Actions
 from quarterdeck.core.desk.answers import Answers
+from quarterdeck.core.desk.dispatcher import Reception
 from quarterdeck.core.desk.grammar import NOTHING
 from quarterdeck.core.desk.preview import Preview
-from quarterdeck.core.desk.reception import Reception
-from quarterdeck.core.errors import QuarterdeckError, TemporaryError
-from quarterdeck.core.herald import Herald, Pace
-from quarterdeck.core.model import Actor, Catalogue, Line
-from quarterdeck.core.policy import MUTATING
-from quarterdeck.core.redact import Redactor
-from quarterdeck.core.rollout import OVER, State
+from quarterdeck.core.model.catalogue import Catalogue
+from quarterdeck.core.model.errors import QuarterdeckError, TemporaryError
+from quarterdeck.core.model.line import Line
+from quarterdeck.core.model.person import Actor
+from quarterdeck.core.redaction.redactor import Redactor
+from quarterdeck.core.rollout.state import OVER, State
+from quarterdeck.core.rules.policy import MUTATING
+from quarterdeck.core.worker.deployer import Deployer
 from quarterdeck.core.world import Limits, World
 from quarterdeck.engine import Engine
 from quarterdeck.logs import redact_logs
-from quarterdeck.settings import Irc, Settings, load
 from quarterdeck.views.chat import SAL, ChatVoice
 from quarterdeck.views.page import Pages
 from quarterdeck.web import routes

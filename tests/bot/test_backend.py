@@ -20,7 +20,7 @@ from errbot.bootstrap import setup_bot
 
 from quarterdeck.chat import Heard
 from tests.bot.doubles import ROOT, AppDouble, MemoryTransport, heard, settings
-from tests.contract.irc_server import ACCOUNTS, IrcServer, Person, shared_server
+from tests.servers.irc_server import ACCOUNTS, IrcServer, Person, shared_server
 
 SECRET = "hunter2"
 ERROR = re.compile(r"internal error [0-9a-f]{6}; nothing more was done by this command")

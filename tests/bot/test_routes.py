@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer, unused_port
 
 from quarterdeck.views.page import Pages
 from quarterdeck.web import routes
-from tests.unit.world import NEW, SECRET, TEMPLATES, Deck
+from tests.worlds.world import NEW, SECRET, TEMPLATES, Deck
 
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from quarterdeck.chat import Heard
-from quarterdeck.core.errors import TemporaryError
+from quarterdeck.core.model.errors import TemporaryError
 from quarterdeck.testing.store import MemoryStore
 from quarterdeck.wiring import App
 from tests.bot.doubles import MemoryTransport, heard
-from tests.unit.world import TEMPLATES, Deck
+from tests.worlds.world import TEMPLATES, Deck
 
 
 class Full(MemoryStore):

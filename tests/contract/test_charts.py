@@ -7,14 +7,14 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from quarterdeck.adapters.charts import GitCharts
-from quarterdeck.core.errors import NotFoundError, PermanentError, QuarterdeckError, TemporaryError
-from quarterdeck.core.ports import Charts
+from quarterdeck.adapters.git.charts import GitCharts
+from quarterdeck.core.model.errors import NotFoundError, PermanentError, QuarterdeckError, TemporaryError
+from quarterdeck.core.ports.charts import Charts
 from quarterdeck.core.values.service import UNREADABLE
 from quarterdeck.testing.charts import FakeCharts
 from quarterdeck.testing.repository import FakeRepository
-from tests.contract.git_server import GitRepository, GitServer
-from tests.contract.real_gerrit import RealGerrit, endpoints, prepare
+from tests.servers.git_server import GitRepository, GitServer
+from tests.servers.real_gerrit import RealGerrit, endpoints, prepare
 
 S = "helmfile.d/services"
 FILES = {

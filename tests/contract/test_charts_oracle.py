@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from quarterdeck.adapters.charts import GitCharts
-from quarterdeck.checkout import Checkout
-from quarterdeck.core.ports import Tree
+from quarterdeck.adapters.git.charts import GitCharts
+from quarterdeck.cli.checkout import Checkout
+from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.values.asking import Outcome, Request
 from quarterdeck.core.values.bump import bump
 from quarterdeck.core.values.parts import divide
 from quarterdeck.core.values.service import Files, Finding, Shelf, find, load, names
-from tests.contract.git_server import GitRepository
+from tests.servers.git_server import GitRepository
 
 CHARTS = os.environ.get("CHARTS", "")
 GROUPS = ("services", "ml-services", "dse-k8s-services", "aux-k8s-services")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from quarterdeck.adapters.charts import GitCharts
-from quarterdeck.core.ports import Charts, Tree
+from quarterdeck.adapters.git.charts import GitCharts
+from quarterdeck.core.ports.charts import Charts, Tree
 from quarterdeck.core.values.asking import Request
 from quarterdeck.core.values.bump import bump
 from quarterdeck.core.values.service import Shelf, find, load
 from quarterdeck.testing.charts import FakeCharts
 from quarterdeck.testing.repository import FakeRepository
-from tests.contract.git_server import GitRepository
+from tests.servers.git_server import GitRepository
 
 S = "helmfile.d/services"
 HELMFILE = b"""\

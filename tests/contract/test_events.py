@@ -9,11 +9,11 @@ from typing import Any
 import asyncssh
 import pytest
 
-from quarterdeck.adapters.gerrit_events import GerritEvents
-from quarterdeck.core.errors import PermanentError
-from quarterdeck.core.ports import EventStream
+from quarterdeck.adapters.gerrit.events import GerritEvents
+from quarterdeck.core.model.errors import PermanentError
+from quarterdeck.core.ports.event_stream import EventStream
 from quarterdeck.testing.events import FakeEvents
-from tests.contract.real_gerrit import RealGerrit, endpoints, prepare
+from tests.servers.real_gerrit import RealGerrit, endpoints, prepare
 
 CONNECTED, GAP = ("connected", ""), ("dropped-output", "")
 

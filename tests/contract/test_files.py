@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from quarterdeck.adapters.files import DiskFiles
-from quarterdeck.core.errors import PermanentError, TemporaryError
+from quarterdeck.adapters.disk import DiskFiles
+from quarterdeck.core.model.errors import PermanentError, TemporaryError
 from quarterdeck.testing.files import MemoryFiles
 
 

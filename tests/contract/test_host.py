@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from quarterdeck.adapters.helmfile import HelmfileHost
+from quarterdeck.adapters.deploy_host.helmfile import HelmfileHost
 from quarterdeck.core.cluster import commands, releases
-from quarterdeck.core.errors import PermanentError, TemporaryError
-from quarterdeck.core.ports import JobState
+from quarterdeck.core.model.errors import PermanentError, TemporaryError
+from quarterdeck.core.ports.runner import JobState
 from quarterdeck.testing.runner import FakeJob, FakeRunner
-from tests.contract.host_place import BODY, WHERE, Memory, Place, stub_place
-from tests.contract.ssh_server import SshServer
+from tests.servers.host_place import BODY, WHERE, Memory, Place, stub_place
+from tests.servers.ssh_server import SshServer
 
 
 @pytest.fixture(scope="module")

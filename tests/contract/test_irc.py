@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from quarterdeck.chat import ChatError, Heard, IrcTransport, Lost, Refused, Timing, TooOld, tls_context
-from tests.contract.irc_server import ACCOUNTS, IrcServer, Person, shared_server, until
+from tests.servers.irc_server import ACCOUNTS, IrcServer, Person, shared_server, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

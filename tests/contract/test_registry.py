@@ -10,11 +10,11 @@ import pytest
 import requests
 
 from quarterdeck.adapters.registry import HttpRegistry
-from quarterdeck.core.errors import PermanentError, QuarterdeckError, TemporaryError
-from quarterdeck.core.ports import Registry
+from quarterdeck.core.model.errors import PermanentError, QuarterdeckError, TemporaryError
+from quarterdeck.core.ports.registry import Registry
 from quarterdeck.testing.registry import FakeRegistry
-from tests.contract.real_gerrit import endpoints
-from tests.contract.registry_server import MANIFEST, REVISION, RegistryServer, digest_of
+from tests.servers.real_gerrit import endpoints
+from tests.servers.registry_server import MANIFEST, REVISION, RegistryServer, digest_of
 
 
 class Bench:

@@ -8,12 +8,12 @@ from urllib.parse import quote
 
 import pytest
 
-from quarterdeck.core.errors import ConflictError, PermanentError, TemporaryError
-from quarterdeck.core.model import ChangeStatus, Draft
+from quarterdeck.core.model.change import ChangeStatus, Draft
+from quarterdeck.core.model.errors import ConflictError, PermanentError, TemporaryError
 from quarterdeck.testing.review import Gate
-from tests.contract.fake_gerrit import FakeGerrit
-from tests.contract.real_gerrit import RealGerrit, endpoints, prepare
-from tests.contract.review_bench import Bench, FakeBench, RealBench, ServerBench, blob
+from tests.servers.fake_gerrit import FakeGerrit
+from tests.servers.real_gerrit import RealGerrit, endpoints, prepare
+from tests.servers.review_bench import Bench, FakeBench, RealBench, ServerBench, blob
 
 _real: list[RealGerrit] = []
 

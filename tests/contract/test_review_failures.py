@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from quarterdeck.adapters.gerrit import GerritReview
-from quarterdeck.adapters.gerrit_changes import comment_of
-from quarterdeck.core.errors import ConflictError, PermanentError, QuarterdeckError, TemporaryError
-from quarterdeck.core.model import ChangeStatus
-from tests.contract.fake_gerrit import FakeGerrit
-from tests.contract.fake_gerrit_entities import Fault
-from tests.contract.review_bench import ServerBench, blob
+from quarterdeck.adapters.gerrit.changes import comment_of
+from quarterdeck.adapters.gerrit.review import GerritReview
+from quarterdeck.core.model.change import ChangeStatus
+from quarterdeck.core.model.errors import ConflictError, PermanentError, QuarterdeckError, TemporaryError
+from tests.servers.fake_gerrit import FakeGerrit
+from tests.servers.fake_gerrit_entities import Fault
+from tests.servers.review_bench import ServerBench, blob
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from quarterdeck.core.errors import NotFoundError, PermanentError
-from quarterdeck.core.ports import JobState, Runner
+from quarterdeck.core.model.errors import NotFoundError, PermanentError
+from quarterdeck.core.ports.runner import JobState, Runner
 from quarterdeck.testing.runner import FakeRunner
-from tests.contract.runner_jobs import BYTES, PATIENT, SCRIPTS, THREE, Log, connect, finish, new_job
-from tests.contract.ssh_server import SshServer
+from tests.servers.runner_jobs import BYTES, PATIENT, SCRIPTS, THREE, Log, connect, finish, new_job
+from tests.servers.ssh_server import SshServer
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from typing import Any
 import asyncssh
 import pytest
 
-from quarterdeck.adapters.ssh import SshRunner, runner_text
-from quarterdeck.core.errors import PermanentError, TemporaryError
-from quarterdeck.core.ports import JobState
-from tests.contract.runner_jobs import PATIENT, THREE, Log, connect, finish, new_job
-from tests.contract.ssh_server import SshServer
+from quarterdeck.adapters.deploy_host.ssh import SshRunner, runner_text
+from quarterdeck.core.model.errors import PermanentError, TemporaryError
+from quarterdeck.core.ports.runner import JobState
+from tests.servers.runner_jobs import PATIENT, THREE, Log, connect, finish, new_job
+from tests.servers.ssh_server import SshServer
 
 
 @pytest.fixture(scope="module")

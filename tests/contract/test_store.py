@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
-from quarterdeck.adapters.store import SqliteStore
-from quarterdeck.core.errors import BusyError, StaleError
-from quarterdeck.core.model import Line
-from quarterdeck.core.ports import Build, BuildState, Debt
-from quarterdeck.core.rollout import Kind, Move, Rollout, State, Step, StepName, StepState, advance
+from quarterdeck.adapters.store.sqlite import SqliteStore
+from quarterdeck.core.model.build import Build, BuildState
+from quarterdeck.core.model.errors import BusyError, StaleError
+from quarterdeck.core.model.line import Line
+from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
+from quarterdeck.core.rollout.state import Move, State
+from quarterdeck.core.rollout.step import Step, StepName, StepState
 from quarterdeck.testing.store import MemoryStore
 
 AT = datetime(2026, 8, 17, 14, 0, tzinfo=UTC)

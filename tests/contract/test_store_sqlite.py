@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, inspect
 
-from quarterdeck.adapters import schema
-from quarterdeck.adapters.store import SqliteStore
-from quarterdeck.core.errors import PermanentError, TemporaryError
-from quarterdeck.core.model import Line
-from quarterdeck.core.ports import Debt
-from quarterdeck.core.rollout import Move, State, advance
+from quarterdeck.adapters.store import schema
+from quarterdeck.adapters.store.sqlite import SqliteStore
+from quarterdeck.core.model.errors import PermanentError, TemporaryError
+from quarterdeck.core.model.line import Line
+from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.rollout import advance
+from quarterdeck.core.rollout.state import Move, State
 
 AT = datetime(2026, 8, 17, 14, 0, tzinfo=UTC)
 
@@ -187,7 +188,7 @@ async def test_kill_at_any_moment_leaves_a_consistent_store(tmp_path: Path) -> N
     path = tmp_path / "db"
     for turn in range(10):
         child = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("store_writer.py"), path, f"w{turn}"],
+            [sys.executable, Path(__file__).parents[1] / "servers" / "store_writer.py", path, f"w{turn}"],
             stdout=subprocess.PIPE,
         )
         assert child.stdout

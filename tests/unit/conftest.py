@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.unit.world import Deck
+from tests.worlds.world import Deck
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
-from ..core.errors import PermanentError, TemporaryError
+from quarterdeck.core.model.errors import PermanentError, TemporaryError
 
 _INDEXES = (
     "application/vnd.oci.image.index.v1+json",

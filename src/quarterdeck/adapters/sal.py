@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from quarterdeck.core.errors import TemporaryError
+from quarterdeck.core.model.errors import TemporaryError
 
 #: the relay reads this many bytes at a time
 LONGEST = 425

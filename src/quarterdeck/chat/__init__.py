@@ -8,9 +8,9 @@ may be called from another thread.
 
 from __future__ import annotations
 
-from .connection import Timing, tls_context
-from .contract import ChatError, Heard, Lost, QueueFull, Refused, TooOld, Transport
-from .irc import IrcTransport
+from quarterdeck.chat.contract import ChatError, Heard, Lost, QueueFull, Refused, TooOld, Transport
+from quarterdeck.chat.irc.connection import Timing, tls_context
+from quarterdeck.chat.irc.transport import IrcTransport
 
 __all__ = [
     "ChatError",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
-from quarterdeck.core.errors import TemporaryError
+from quarterdeck.core.model.errors import TemporaryError
 
 
 class ChatError(TemporaryError):

@@ -9,10 +9,9 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from quarterdeck.core.errors import TemporaryError
-from quarterdeck.core.ports import OutboxRow, Store
-
-from .contract import Refused
+from quarterdeck.chat.contract import Refused
+from quarterdeck.core.model.errors import TemporaryError
+from quarterdeck.core.ports.store import OutboxRow, Store
 
 log = logging.getLogger(__name__)
 #: a line older than this was held up by an outage

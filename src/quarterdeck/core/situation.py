@@ -8,13 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import values
-from .cluster.pods import serving as serving_pods
-from .errors import EditRefusedError, QuarterdeckError
-from .ports import Debt, Tree
-from .rollout import Rollout, StepName, StepState
-from .subject import Member, Subject, of_rollout, owed
-from .world import World
+from quarterdeck.core import values
+from quarterdeck.core.cluster.pods import serving as serving_pods
+from quarterdeck.core.model.errors import EditRefusedError, QuarterdeckError
+from quarterdeck.core.ports.charts import Tree
+from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.rollout import Rollout
+from quarterdeck.core.rollout.step import StepName, StepState
+from quarterdeck.core.subject import Member, Subject, of_rollout, owed
+from quarterdeck.core.world import World
 
 #: seconds a last look may take; a failure must be told even when the world is gone
 PATIENCE = 8.0

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import places, values
-from .errors import EditRefusedError, NotFoundError
-from .model import Catalogue, Service
-from .ports import Debt, Tree
-from .rollout import Rollout, spoken_target
+from quarterdeck.core import values
+from quarterdeck.core.model import place as places
+from quarterdeck.core.model.catalogue import Catalogue
+from quarterdeck.core.model.errors import EditRefusedError, NotFoundError
+from quarterdeck.core.model.service import Service
+from quarterdeck.core.ports.charts import Tree
+from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.rollout import Rollout, spoken_target
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .model import Catalogue
-from .ports import Charts, Clock, Files, Host, Registry, Review, Runner, Store, Voice
-from .redact import Redactor
+from quarterdeck.core.model.catalogue import Catalogue
+from quarterdeck.core.ports.charts import Charts
+from quarterdeck.core.ports.clock import Clock
+from quarterdeck.core.ports.files import Files
+from quarterdeck.core.ports.host import Host
+from quarterdeck.core.ports.registry import Registry
+from quarterdeck.core.ports.review import Review
+from quarterdeck.core.ports.runner import Runner
+from quarterdeck.core.ports.store import Store
+from quarterdeck.core.ports.voice import Voice
+from quarterdeck.core.redaction.redactor import Redactor
 
 
 @dataclass(frozen=True)

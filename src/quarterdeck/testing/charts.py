@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..core.errors import NotFoundError
-from ..core.ports import Tree
-from ..core.values.sharers import Folders, Sharers, flat
-from .faults import Faults
-from .repository import FakeCommit, FakeRepository
+from quarterdeck.core.model.errors import NotFoundError
+from quarterdeck.core.ports.charts import Tree
+from quarterdeck.core.values.sharers import Folders, Sharers, flat
+from quarterdeck.testing.faults import Faults
+from quarterdeck.testing.repository import FakeCommit, FakeRepository
 
 
 class FakeCharts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..core.errors import PermanentError
+from quarterdeck.core.model.errors import PermanentError
 
 #: the names `ports.Files` allows
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from ..core.ports import Position, Release
-from .runner import FakeJob
+from quarterdeck.core.ports.host import Position, Release
+from quarterdeck.testing.runner import FakeJob
 
 Place = tuple[str, str]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from .faults import Faults
+from quarterdeck.testing.faults import Faults
 
 
 class FakeRegistry:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from ..core.errors import ConflictError, PermanentError
-from ..core.model import Change, ChangeStatus, Comment, Draft, Vote, blob_id
-from .faults import Faults
-from .repository import FakeRepository
+from quarterdeck.core.model.change import Change, ChangeStatus, Comment, Draft, Vote, blob_id
+from quarterdeck.core.model.errors import ConflictError, PermanentError
+from quarterdeck.testing.faults import Faults
+from quarterdeck.testing.repository import FakeRepository
 
 
 class Gate(StrEnum):

@@ -9,8 +9,8 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from ..core.errors import NotFoundError, PermanentError, TemporaryError
-from ..core.ports import JobState, JobStatus
+from quarterdeck.core.model.errors import NotFoundError, PermanentError, TemporaryError
+from quarterdeck.core.ports.runner import JobState, JobStatus
 
 _JOB = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}")
 

@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from ..core import codec, holding
-from ..core.errors import StaleError
-from ..core.model import Line
-from ..core.ports import AuditRow, Build, BuildState, Debt, HeldTarget, OutboxRow
-from ..core.rollout import Rollout, State
+from quarterdeck.core.model.build import Build, BuildState
+from quarterdeck.core.model.errors import StaleError
+from quarterdeck.core.model.line import Line
+from quarterdeck.core.ports.store import AuditRow, HeldTarget, OutboxRow
+from quarterdeck.core.rollout import codec, holding
+from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.rollout import Rollout
+from quarterdeck.core.rollout.state import State
 
 
 @dataclass

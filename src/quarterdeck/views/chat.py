@@ -9,14 +9,18 @@ from typing import Any
 
 import jinja2
 
-from quarterdeck.core import places
-from quarterdeck.core.model import Catalogue, Line, Service, short_tag
-from quarterdeck.core.ports import Build, Debt
-from quarterdeck.core.rollout import ALL, Kind, Rollout, Step, StepName, StepState
+from quarterdeck.core.model import place as places
+from quarterdeck.core.model.build import Build
+from quarterdeck.core.model.catalogue import Catalogue
+from quarterdeck.core.model.line import Line
+from quarterdeck.core.model.service import Service
+from quarterdeck.core.model.tag import short_tag
+from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.rollout import ALL, Kind, Rollout
+from quarterdeck.core.rollout.step import Step, StepName, StepState
 from quarterdeck.core.situation import Situation
 from quarterdeck.core.subject import Member, spoken_members
-
-from . import words
+from quarterdeck.views import words
 
 #: a verdict calls the person by name if he has waited longer than this, in seconds
 LONG = 60.0

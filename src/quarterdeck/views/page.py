@@ -11,13 +11,15 @@ from typing import Any
 
 import jinja2
 
-from quarterdeck.core import places
 from quarterdeck.core.desk.dossier import Dossier
-from quarterdeck.core.model import Catalogue, short_tag
-from quarterdeck.core.ports import Debt
-from quarterdeck.core.rollout import OVER, Rollout, State, StepName, StepState, spoken_target
-
-from . import words
+from quarterdeck.core.model import place as places
+from quarterdeck.core.model.catalogue import Catalogue
+from quarterdeck.core.model.tag import short_tag
+from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.rollout import Rollout, spoken_target
+from quarterdeck.core.rollout.state import OVER, State
+from quarterdeck.core.rollout.step import StepName, StepState
+from quarterdeck.views import words
 
 #: state -> colour class and one sentence
 BANNERS: Mapping[State, tuple[str, str]] = {

@@ -8,8 +8,8 @@ from aiohttp import web
 
 from quarterdeck.core.desk import dossier
 from quarterdeck.core.desk.answers import log_names
-from quarterdeck.core.places import slug
-from quarterdeck.core.rollout import State
+from quarterdeck.core.model.place import slug
+from quarterdeck.core.rollout.state import State
 from quarterdeck.core.world import World
 from quarterdeck.views.page import Pages
 

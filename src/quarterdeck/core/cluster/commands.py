@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from ..errors import PermanentError
-from ..ports import Release
+from quarterdeck.core.model.errors import PermanentError
+from quarterdeck.core.ports.host import Release
 
 #: exit statuses of our own; in all four nothing was applied
 UNREADY = 74  #: the host could not read or write what the job needs; the log says what

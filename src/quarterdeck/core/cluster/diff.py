@@ -15,7 +15,7 @@ from enum import StrEnum
 
 import yaml
 
-from .documents import Path, UnreadableError, compare, parse, replicas, scalar, text_of, type_of
+from quarterdeck.core.cluster.documents import Path, UnreadableError, compare, parse, replicas, scalar, text_of, type_of
 
 Images = Mapping[str, str | tuple[str, str]]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from .workloads import (
+from quarterdeck.core.cluster.workloads import (
     RELEASE,
     Group,
     Object,

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from .workloads import Object, get, is_ready, items, name_of, number, same_repository, split_image, text
+from quarterdeck.core.cluster.workloads import (
+    Object,
+    get,
+    is_ready,
+    items,
+    name_of,
+    number,
+    same_repository,
+    split_image,
+    text,
+)
 
 
 @dataclass(frozen=True)

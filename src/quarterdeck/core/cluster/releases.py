@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..errors import PermanentError
-from ..ports import Release
+from quarterdeck.core.model.errors import PermanentError
+from quarterdeck.core.ports.host import Release
 
 
 def documents(text: bytes) -> list[Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .. import policy
-from ..deployer import Deployer
-from ..errors import (
+from quarterdeck.core.desk import grammar
+from quarterdeck.core.desk.grammar import NOTHING
+from quarterdeck.core.model.errors import (
     BusyError,
     NotAllowedError,
     NotFoundError,
@@ -16,15 +16,20 @@ from ..errors import (
     TemporaryError,
     WrongStateError,
 )
-from ..model import Actor, Line
-from ..places import environments as environments_of
-from ..ports import JobState
-from ..rollout import HOLDING, Kind, Move, Rollout, State, Step, StepName, StepState, advance, job_name, retried
-from ..world import World
-from . import grammar
-from .grammar import NOTHING
-from .intake import drafted
-from .orders import Order, Orders
+from quarterdeck.core.model.line import Line
+from quarterdeck.core.model.person import Actor
+from quarterdeck.core.model.place import environments as environments_of
+from quarterdeck.core.orders.intake import drafted
+from quarterdeck.core.orders.orders import Order, Orders
+from quarterdeck.core.ports.runner import JobState
+from quarterdeck.core.rollout.naming import job_name
+from quarterdeck.core.rollout.pipeline import retried
+from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
+from quarterdeck.core.rollout.state import HOLDING, Move, State
+from quarterdeck.core.rollout.step import Step, StepName, StepState
+from quarterdeck.core.rules import policy
+from quarterdeck.core.worker.deployer import Deployer
+from quarterdeck.core.world import World
 
 _RESTING = {State.WAITING, State.FAILED, State.UNKNOWN}
 

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from .. import policy, values
-from ..cluster.pods import pods as pods_of
-from ..errors import NotFoundError, QuarterdeckError, RequestError
-from ..model import Actor, Service, short_tag
-from ..places import environments as environments_of
-from ..places import grouped, joined, slug
-from ..ports import Tree
-from ..rollout import HOLDING, Kind, Rollout, State, StepName, StepState, spoken_target
-from ..situation import Situation, survey
-from ..subject import Member, Subject, of_rollout
-from ..world import World
-from . import grammar
-from .grammar import NOTHING, Target
-from .tagging import Tagging
-from .targets import members_of
+from quarterdeck.core import values
+from quarterdeck.core.cluster.pods import pods as pods_of
+from quarterdeck.core.desk import grammar
+from quarterdeck.core.desk.grammar import NOTHING, Target
+from quarterdeck.core.model.errors import NotFoundError, QuarterdeckError, RequestError
+from quarterdeck.core.model.person import Actor
+from quarterdeck.core.model.place import environments as environments_of
+from quarterdeck.core.model.place import grouped, joined, slug
+from quarterdeck.core.model.service import Service
+from quarterdeck.core.model.tag import short_tag
+from quarterdeck.core.orders.tagging import Tagging
+from quarterdeck.core.orders.targets import members_of
+from quarterdeck.core.ports.charts import Tree
+from quarterdeck.core.rollout.rollout import Kind, Rollout, spoken_target
+from quarterdeck.core.rollout.state import HOLDING, State
+from quarterdeck.core.rollout.step import StepName, StepState
+from quarterdeck.core.rules import policy
+from quarterdeck.core.situation import Situation, survey
+from quarterdeck.core.subject import Member, Subject, of_rollout
+from quarterdeck.core.world import World
 
 #: lines a `!log` or `!diff` prints at most; the page has all
 MOST_LINES = 40

@@ -7,16 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..cluster.pods import Pod
-from ..cluster.pods import pods as pods_of
-from ..errors import QuarterdeckError
-from ..places import slug
-from ..ports import AuditRow
-from ..rollout import OVER, Rollout, StepName
-from ..steps.evidence import evidence_name
-from ..subject import Subject, of_rollout
-from ..world import World
-from .answers import log_names, next_commands
+from quarterdeck.core.cluster.pods import Pod
+from quarterdeck.core.cluster.pods import pods as pods_of
+from quarterdeck.core.desk.answers import log_names, next_commands
+from quarterdeck.core.model.errors import QuarterdeckError
+from quarterdeck.core.model.place import slug
+from quarterdeck.core.ports.store import AuditRow
+from quarterdeck.core.rollout.rollout import Rollout
+from quarterdeck.core.rollout.state import OVER
+from quarterdeck.core.rollout.step import StepName
+from quarterdeck.core.steps.evidence import evidence_name
+from quarterdeck.core.subject import Subject, of_rollout
+from quarterdeck.core.world import World
 
 #: seconds the page waits for the cluster
 PATIENCE = 4.0

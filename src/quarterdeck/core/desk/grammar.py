@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..errors import NotFoundError, NotYetError, RequestError
-from ..rollout import spoken_target
+from quarterdeck.core.model.errors import NotFoundError, NotYetError, RequestError
+from quarterdeck.core.rollout.rollout import spoken_target
 
 #: longest line of words we look at, in characters; IRC lines are shorter, Matrix messages need not be
 LONGEST = 400

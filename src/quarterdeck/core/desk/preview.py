@@ -8,19 +8,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from .. import policy
-from ..cluster import diff as reader
-from ..cluster import releases as listing
-from ..errors import EditRefusedError, PermanentError, RequestError, TemporaryError
-from ..model import Actor, short_tag
-from ..places import environments as environments_of
-from ..places import listed, slug, told
-from ..ports import JobState
-from ..rollout import Kind
-from ..steps.describe import describe, expected
-from ..values import ALL
-from ..world import World
-from .orders import Order, Orders
+from quarterdeck.core.cluster import diff as reader
+from quarterdeck.core.cluster import releases as listing
+from quarterdeck.core.model.errors import EditRefusedError, PermanentError, RequestError, TemporaryError
+from quarterdeck.core.model.person import Actor
+from quarterdeck.core.model.place import environments as environments_of
+from quarterdeck.core.model.place import listed, slug, told
+from quarterdeck.core.model.tag import short_tag
+from quarterdeck.core.orders.orders import Order, Orders
+from quarterdeck.core.ports.runner import JobState
+from quarterdeck.core.rollout.rollout import Kind
+from quarterdeck.core.rules import policy
+from quarterdeck.core.steps.describe import describe, expected
+from quarterdeck.core.values import ALL
+from quarterdeck.core.world import World
 
 
 class Preview:

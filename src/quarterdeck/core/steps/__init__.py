@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from ..rollout import Step, StepName
-from .apply import apply
-from .check import check
-from .diff import diff
-from .edit import edit
-from .gate import gate
-from .merge import merge
-from .run import Run
-from .sync import sync
+from quarterdeck.core.rollout.step import Step, StepName
+from quarterdeck.core.steps.apply import apply
+from quarterdeck.core.steps.check import check
+from quarterdeck.core.steps.diff import diff
+from quarterdeck.core.steps.edit import edit
+from quarterdeck.core.steps.gate import gate
+from quarterdeck.core.steps.merge import merge
+from quarterdeck.core.steps.run import Run
+from quarterdeck.core.steps.sync import sync
 
 __all__ = ["PERFORM", "Run"]
 

@@ -8,10 +8,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from ..cluster import health
-from ..cluster import releases as listing
-from ..cluster.commands import DIFFERS, HELD, MOVED, UNREADY
-from ..errors import (
+from quarterdeck.core.cluster import health
+from quarterdeck.core.cluster import releases as listing
+from quarterdeck.core.cluster.commands import DIFFERS, HELD, MOVED, UNREADY
+from quarterdeck.core.model.errors import (
     LostError,
     NotFoundError,
     PermanentError,
@@ -19,13 +19,14 @@ from ..errors import (
     StopRequested,
     TemporaryError,
 )
-from ..places import slug
-from ..ports import JobState, JobStatus
-from ..rollout import Step, StepName, StepState, job_name
-from .diff import stage_releases
-from .evidence import evidence_text
-from .run import Run
-from .watch import watch
+from quarterdeck.core.model.place import slug
+from quarterdeck.core.ports.runner import JobState, JobStatus
+from quarterdeck.core.rollout.naming import job_name
+from quarterdeck.core.rollout.step import Step, StepName, StepState
+from quarterdeck.core.steps.diff import stage_releases
+from quarterdeck.core.steps.evidence import evidence_text
+from quarterdeck.core.steps.run import Run
+from quarterdeck.core.steps.watch import watch
 
 log = logging.getLogger(__name__)
 

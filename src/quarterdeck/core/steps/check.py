@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from ..cluster import health
-from ..errors import PermanentError
-from ..rollout import Step, StepName
-from .diff import stage_releases
-from .evidence import keep_evidence
-from .run import Run
+from quarterdeck.core.cluster import health
+from quarterdeck.core.model.errors import PermanentError
+from quarterdeck.core.rollout.step import Step, StepName
+from quarterdeck.core.steps.diff import stage_releases
+from quarterdeck.core.steps.evidence import keep_evidence
+from quarterdeck.core.steps.run import Run
 
 
 async def check(run: Run, step: Step) -> Mapping[str, Any]:

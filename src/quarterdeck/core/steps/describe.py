@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..cluster.diff import Diff, Images
-from ..ports import Release
-from ..redact import Redactor
-from ..values import ReleaseImage
+from quarterdeck.core.cluster.diff import Diff, Images
+from quarterdeck.core.ports.host import Release
+from quarterdeck.core.redaction.redactor import Redactor
+from quarterdeck.core.values import ReleaseImage
 
 
 def expected(images: Iterable[ReleaseImage], before: str, tag: str) -> Images:

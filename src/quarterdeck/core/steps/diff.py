@@ -8,16 +8,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from .. import values
-from ..cluster import diff as reader
-from ..cluster import releases as listing
-from ..errors import EditRefusedError, NotFoundError, PermanentError
-from ..model import short_tag
-from ..places import joined, slug
-from ..ports import Tree
-from ..rollout import Kind, Rollout, Step, StepName, job_name
-from .describe import describe, expected
-from .run import Run
+from quarterdeck.core import values
+from quarterdeck.core.cluster import diff as reader
+from quarterdeck.core.cluster import releases as listing
+from quarterdeck.core.model.errors import EditRefusedError, NotFoundError, PermanentError
+from quarterdeck.core.model.place import joined, slug
+from quarterdeck.core.model.tag import short_tag
+from quarterdeck.core.ports.charts import Tree
+from quarterdeck.core.rollout.naming import job_name
+from quarterdeck.core.rollout.rollout import Kind, Rollout
+from quarterdeck.core.rollout.step import Step, StepName
+from quarterdeck.core.steps.describe import describe, expected
+from quarterdeck.core.steps.run import Run
 
 CANARY, DEFAULT = "canary", "default"
 

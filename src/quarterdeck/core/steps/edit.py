@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from .. import values
-from ..model import ChangeStatus, Draft, short_tag
-from ..places import listed
-from ..ports import Tree
-from ..rollout import Kind, Rollout, Step, StepState, change_id
-from .run import Run
+from quarterdeck.core import values
+from quarterdeck.core.model.change import ChangeStatus, Draft
+from quarterdeck.core.model.place import listed
+from quarterdeck.core.model.tag import short_tag
+from quarterdeck.core.ports.charts import Tree
+from quarterdeck.core.rollout.naming import change_id
+from quarterdeck.core.rollout.rollout import Kind, Rollout
+from quarterdeck.core.rollout.step import Step, StepState
+from quarterdeck.core.steps.run import Run
 
 
 async def edit(run: Run, step: Step) -> Mapping[str, Any]:

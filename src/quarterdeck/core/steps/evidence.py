@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ..cluster import health
-from ..places import slug
-from ..rollout import Step
-from .run import Run
+from quarterdeck.core.cluster import health
+from quarterdeck.core.model.place import slug
+from quarterdeck.core.rollout.step import Step
+from quarterdeck.core.steps.run import Run
 
 
 async def keep_evidence(run: Run, step: Step, verdict: health.Verdict, objects: Sequence[Mapping[str, Any]]) -> None:

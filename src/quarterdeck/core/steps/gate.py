@@ -10,11 +10,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from .. import policy
-from ..errors import EditRefusedError, NotFoundError, PermanentError, TemporaryError
-from ..model import EnvironmentKind
-from ..rollout import Move, Rollout, State, Step, StepName, StepState
-from .run import Run
+from quarterdeck.core.model.environment import EnvironmentKind
+from quarterdeck.core.model.errors import EditRefusedError, NotFoundError, PermanentError, TemporaryError
+from quarterdeck.core.rollout.rollout import Rollout
+from quarterdeck.core.rollout.state import Move, State
+from quarterdeck.core.rollout.step import Step, StepName, StepState
+from quarterdeck.core.rules import policy
+from quarterdeck.core.steps.run import Run
 
 #: stage of a gate that stands before EDIT: nothing is written until somebody says yes
 BEFORE = "before"

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import PermanentError
-from ..model import Change, blob_id
-from ..values.limit import prove
-from .edit import plan_edit
-from .run import Run
+from quarterdeck.core.model.change import Change, blob_id
+from quarterdeck.core.model.errors import PermanentError
+from quarterdeck.core.steps.edit import plan_edit
+from quarterdeck.core.steps.run import Run
+from quarterdeck.core.values.limit import prove
 
 _PLAIN, _EXECUTABLE = 0o100644, 0o100755
 

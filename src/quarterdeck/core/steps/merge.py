@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import ConflictError, PermanentError, StopRequested, TemporaryError
-from ..model import Change, ChangeStatus, MergeMode, Vote
-from ..rollout import Step, StepName
-from .limit import prove_change
-from .run import Run
+from quarterdeck.core.model.catalogue import MergeMode
+from quarterdeck.core.model.change import Change, ChangeStatus, Vote
+from quarterdeck.core.model.errors import ConflictError, PermanentError, StopRequested, TemporaryError
+from quarterdeck.core.rollout.step import Step, StepName
+from quarterdeck.core.steps.limit import prove_change
+from quarterdeck.core.steps.run import Run
 
 
 async def merge(run: Run, step: Step) -> Mapping[str, Any]:

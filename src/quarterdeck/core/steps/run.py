@@ -8,12 +8,16 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from ..errors import PermanentError, StopRequested, TemporaryError
-from ..model import Line, Service
-from ..ports import JobState, JobStatus, Tree
-from ..rollout import Move, Rollout, Step, StepState, advance
-from ..subject import Subject, of_rollout
-from ..world import World
+from quarterdeck.core.model.errors import PermanentError, StopRequested, TemporaryError
+from quarterdeck.core.model.line import Line
+from quarterdeck.core.model.service import Service
+from quarterdeck.core.ports.charts import Tree
+from quarterdeck.core.ports.runner import JobState, JobStatus
+from quarterdeck.core.rollout.rollout import Rollout, advance
+from quarterdeck.core.rollout.state import Move
+from quarterdeck.core.rollout.step import Step, StepState
+from quarterdeck.core.subject import Subject, of_rollout
+from quarterdeck.core.world import World
 
 T = TypeVar("T")
 

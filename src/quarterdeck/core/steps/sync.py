@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import PermanentError, TemporaryError
-from ..rollout import Step, StepName
-from .run import Run
+from quarterdeck.core.model.errors import PermanentError, TemporaryError
+from quarterdeck.core.rollout.step import Step, StepName
+from quarterdeck.core.steps.run import Run
 
 
 async def sync(run: Run, step: Step) -> Mapping[str, Any]:

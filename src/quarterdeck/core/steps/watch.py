@@ -6,12 +6,12 @@ import logging
 from dataclasses import replace
 from datetime import timedelta
 
-from ..cluster import health
-from ..errors import QuarterdeckError
-from ..rollout import Step
-from .check import wanted_pods
-from .evidence import keep_evidence
-from .run import Run
+from quarterdeck.core.cluster import health
+from quarterdeck.core.model.errors import QuarterdeckError
+from quarterdeck.core.rollout.step import Step
+from quarterdeck.core.steps.check import wanted_pods
+from quarterdeck.core.steps.evidence import keep_evidence
+from quarterdeck.core.steps.run import Run
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..rollout import ALL
-    from .facade import (
+    from quarterdeck.core.rollout.rollout import ALL
+    from quarterdeck.core.values.facade import (
         EditPlan,
         Found,
         effective,
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
         tags_of,
         timeout,
     )
-    from .images import PartFound, ReleaseImage
-    from .parts import Known
+    from quarterdeck.core.values.images import PartFound, ReleaseImage
+    from quarterdeck.core.values.parts import Known
 
 __all__ = [
     "ALL",
@@ -51,6 +51,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(name)
-    from . import facade
+    from quarterdeck.core.values import facade
 
     return getattr(facade, name)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .keys import Path
-from .parts import Known
-from .refusal import Refusal
-from .service import Row
-from .splice import Span
+from quarterdeck.core.values.keys import Path
+from quarterdeck.core.values.parts import Known
+from quarterdeck.core.values.refusal import Refusal
+from quarterdeck.core.values.service import Row
+from quarterdeck.core.values.splice import Span
 
 
 @dataclass(frozen=True)

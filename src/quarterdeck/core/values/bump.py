@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from .asking import FileChange, Outcome, Request, SideEffect
-from .bykey import by_key
-from .choosing import Target, asked, check, check_targets, choose_part, place, refuse_doubtful, refuse_several, targets
-from .document import BOM, Scalar, leaf_at
-from .keys import Path, dotted
-from .pinning import Insertion, check_unpinned, copies, pin
-from .proof import prove_files
-from .refusal import Refusal, RefusedError, refuse
-from .service import Files, Finding, Row, Service, Shelf, find, load
-from .splice import Span, apply, insertion, removal, replacement, stays_string, together
+from quarterdeck.core.values.asking import FileChange, Outcome, Request, SideEffect
+from quarterdeck.core.values.bykey import by_key
+from quarterdeck.core.values.choosing import (
+    Target,
+    asked,
+    check,
+    check_targets,
+    choose_part,
+    place,
+    refuse_doubtful,
+    refuse_several,
+    targets,
+)
+from quarterdeck.core.values.document import BOM, Scalar, leaf_at
+from quarterdeck.core.values.keys import Path, dotted
+from quarterdeck.core.values.pinning import Insertion, check_unpinned, copies, pin
+from quarterdeck.core.values.proof import prove_files
+from quarterdeck.core.values.refusal import Refusal, RefusedError, refuse
+from quarterdeck.core.values.service import Files, Finding, Row, Service, Shelf, find, load
+from quarterdeck.core.values.splice import Span, apply, insertion, removal, replacement, stays_string, together
 
 
 @dataclass(frozen=True)

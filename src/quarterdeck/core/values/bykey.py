@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import posixpath
 
-from .asking import Key, Request
-from .choosing import Target, asked
-from .document import Document, Scalar, places
-from .keys import TAG, Path, classify, dotted, embedded, undotted
-from .reading import NAMES
-from .refusal import Refusal, RefusedError
-from .service import Finding, Service, Shelf
+from quarterdeck.core.values.asking import Key, Request
+from quarterdeck.core.values.choosing import Target, asked
+from quarterdeck.core.values.document import Document, Scalar, places
+from quarterdeck.core.values.keys import TAG, Path, classify, dotted, embedded, undotted
+from quarterdeck.core.values.reading import NAMES
+from quarterdeck.core.values.refusal import Refusal, RefusedError
+from quarterdeck.core.values.service import Finding, Service, Shelf
 
 
 def parse_key(text: str) -> Key:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import yaml
 
-from .asking import Request
-from .document import Scalar, doubled, is_null, keys_at, pairs
-from .keys import MAIN_BLOCKS, TAG, Kind, Path, dotted, is_helper, is_holder
-from .parts import Part, divide, matches, unread
-from .refusal import Refusal, RefusedError, refuse
-from .service import Finding, Row, Service, Shelf
+from quarterdeck.core.values.asking import Request
+from quarterdeck.core.values.document import Scalar, doubled, is_null, keys_at, pairs
+from quarterdeck.core.values.keys import MAIN_BLOCKS, TAG, Kind, Path, dotted, is_helper, is_holder
+from quarterdeck.core.values.parts import Part, divide, matches, unread
+from quarterdeck.core.values.refusal import Refusal, RefusedError, refuse
+from quarterdeck.core.values.service import Finding, Row, Service, Shelf
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from .keys import Kind, Path, classify, embedded
-from .refusal import Refusal
-from .template import MASK, conditions, directive, masked, replaced
+from quarterdeck.core.values.keys import Kind, Path, classify, embedded
+from quarterdeck.core.values.refusal import Refusal
+from quarterdeck.core.values.template import MASK, conditions, directive, masked, replaced
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 BOM = "\ufeff"

@@ -10,19 +10,19 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from .. import places
-from ..errors import EditRefusedError
-from ..ports import Tree
-from . import images as of_images
-from . import reading
-from .asking import FileChange, Outcome, Request
-from .bump import bump
-from .choosing import choose_part
-from .images import ALL, PartFound, ReleaseImage
-from .keys import dotted
-from .parts import Known, matches
-from .refusal import Refusal, RefusedError, refuse
-from .service import Finding, Row, Service, Shelf, find, load
+from quarterdeck.core.model import place as places
+from quarterdeck.core.model.errors import EditRefusedError
+from quarterdeck.core.ports.charts import Tree
+from quarterdeck.core.values import images as of_images
+from quarterdeck.core.values import reading
+from quarterdeck.core.values.asking import FileChange, Outcome, Request
+from quarterdeck.core.values.bump import bump
+from quarterdeck.core.values.choosing import choose_part
+from quarterdeck.core.values.images import ALL, PartFound, ReleaseImage
+from quarterdeck.core.values.keys import dotted
+from quarterdeck.core.values.parts import Known, matches
+from quarterdeck.core.values.refusal import Refusal, RefusedError, refuse
+from quarterdeck.core.values.service import Finding, Row, Service, Shelf, find, load
 
 _TIMEOUT = re.compile(r"^ +timeout: *(?P<seconds>[0-9]{1,6}) *(?:#.*)?$")
 _SHOWN = 3

@@ -15,10 +15,10 @@ from functools import cached_property
 
 import yaml
 
-from ..errors import EditRefusedError
-from .document import BOM, LOADER
-from .keys import TAG, Kind, Path, classify, dotted, embedded, is_helper, is_holder
-from .reading import NAMES
+from quarterdeck.core.model.errors import EditRefusedError
+from quarterdeck.core.values.document import BOM, LOADER
+from quarterdeck.core.values.keys import TAG, Kind, Path, classify, dotted, embedded, is_helper, is_holder
+from quarterdeck.core.values.reading import NAMES
 
 _VALUES = re.compile(r"^[^.].*\.ya?ml(\.gotmpl)?$")
 _CHART = frozenset({"Chart.yaml", "requirements.yaml"})

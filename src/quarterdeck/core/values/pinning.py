@@ -6,13 +6,13 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .asking import Request
-from .choosing import Target, asked, place
-from .document import Scalar, list_at
-from .keys import Path, dotted
-from .parts import Part
-from .refusal import RefusedError, refuse
-from .service import Finding, Layer, Row, Service, Shelf
+from quarterdeck.core.values.asking import Request
+from quarterdeck.core.values.choosing import Target, asked, place
+from quarterdeck.core.values.document import Scalar, list_at
+from quarterdeck.core.values.keys import Path, dotted
+from quarterdeck.core.values.parts import Part
+from quarterdeck.core.values.refusal import RefusedError, refuse
+from quarterdeck.core.values.service import Finding, Layer, Row, Service, Shelf
 
 
 @dataclass(frozen=True)

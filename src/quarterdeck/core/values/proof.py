@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 
 import yaml
 
-from .asking import FileChange
-from .choosing import Target
-from .document import Document, Scalar
-from .keys import Path
-from .limit import is_values_file
-from .pinning import Insertion
-from .refusal import refuse
-from .service import Shelf
+from quarterdeck.core.values.asking import FileChange
+from quarterdeck.core.values.choosing import Target
+from quarterdeck.core.values.document import Document, Scalar
+from quarterdeck.core.values.keys import Path
+from quarterdeck.core.values.limit import is_values_file
+from quarterdeck.core.values.pinning import Insertion
+from quarterdeck.core.values.refusal import refuse
+from quarterdeck.core.values.service import Shelf
 
 Leaf = tuple[Path, str, str]
 _DEPTH = 100

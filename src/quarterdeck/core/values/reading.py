@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from . import template
-from .document import BOM, LOADER
-from .keys import classify
+from quarterdeck.core.values import template
+from quarterdeck.core.values.document import BOM, LOADER
+from quarterdeck.core.values.keys import classify
 
 NAMES = ("helmfile.yaml", "helmfile.yaml.gotmpl")
 #: what a helmfile reads that says nothing of its layers

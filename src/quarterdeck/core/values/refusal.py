@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..errors import EditRefusedError
+from quarterdeck.core.model.errors import EditRefusedError
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Protocol
 
 import yaml
 
-from . import reading
-from .document import Document, Scalar, child, doubled, is_null, keys_at, parse
-from .keys import Kind, Path, dotted, embedded, image_paths
-from .refusal import Refusal
+from quarterdeck.core.values import reading
+from quarterdeck.core.values.document import Document, Scalar, child, doubled, is_null, keys_at, parse
+from quarterdeck.core.values.keys import Kind, Path, dotted, embedded, image_paths
+from quarterdeck.core.values.refusal import Refusal
 
 #: what stands for the content of a symlink that leads nowhere or out of the charts: it is there, and is no YAML
 UNREADABLE = b"{a symlink that leads nowhere or out of the checkout"

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from . import template
-from .reading import NAMES
+from quarterdeck.core.values import template
+from quarterdeck.core.values.reading import NAMES
 
 _WORD = re.compile(r"[^\s\"'`]+")
 #: bases are parts of the helmfile, no values: sharing one is sharing no tag

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import yaml
 
-from .document import Document, Scalar, child, is_null, keys_at, pairs
-from .keys import Path, dotted
-from .refusal import refuse
+from quarterdeck.core.values.document import Document, Scalar, child, is_null, keys_at, pairs
+from quarterdeck.core.values.keys import Path, dotted
+from quarterdeck.core.values.refusal import refuse
 
 #: plain words that some YAML reader takes for a number; Go's takes more of them than PyYAML's
 _NUMBER = re.compile(

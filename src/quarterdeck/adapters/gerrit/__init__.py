@@ -1,0 +1,1 @@
+"""Gerrit: changes by REST, events by SSH."""

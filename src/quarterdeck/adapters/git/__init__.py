@@ -1,0 +1,1 @@
+"""The charts repository, by git."""

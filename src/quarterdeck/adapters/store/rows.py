@@ -1,0 +1,179 @@
+"""Reads and writes the store's rows inside an open transaction: rollouts, steps, what they hold, builds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import IntegrityError
+
+from quarterdeck.adapters.store.schema import builds, debts, rollouts, steps, targets, write_sets
+from quarterdeck.core.model.build import Build
+from quarterdeck.core.rollout import codec, holding
+from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.rollout import Rollout
+from quarterdeck.core.rollout.step import Step, StepName, StepState
+
+
+def columns(rollout: Rollout) -> dict[str, Any]:
+    """The row of a rollout without its stop flag, which has a writer of its own."""
+    return {
+        "service": rollout.service,
+        "kind": rollout.kind.value,
+        "state": rollout.state.value,
+        "version": rollout.version,
+        "body": codec.dumps(replace(rollout, steps=(), stop="")),
+        "services": f" {' '.join(rollout.services)} ",
+    }
+
+
+def serves(service: str) -> ColumnElement[bool]:
+    """The condition that a rollout serves that service; like `==` it counts case, which LIKE would not."""
+    return func.instr(rollouts.c.services, f" {service} ") > 0
+
+
+def read(c: Connection, rows: Sequence[Row[Any]]) -> tuple[Rollout, ...]:
+    """Rollouts with their steps, in the order of *rows*."""
+    query = select(steps).where(steps.c.rollout.in_([row.number for row in rows]) & steps.c.position.is_not(None))
+    of: dict[int, list[Step]] = {}
+    for row in c.execute(query.order_by(steps.c.rollout, steps.c.position)):
+        step = Step(
+            name=StepName(row.name),
+            environment=row.environment,
+            stage=row.stage,
+            attempt=row.attempt,
+            state=StepState(row.state),
+            intent=codec.loads_any(row.intent),
+            result=codec.loads_any(row.result),
+            started=codec.moment(row.started) if row.started else None,
+            ended=codec.moment(row.ended) if row.ended else None,
+        )
+        of.setdefault(row.rollout, []).append(step)
+    return tuple(replace(codec.loads(Rollout, r.body), steps=tuple(of.get(r.number, ())), stop=r.stop) for r in rows)
+
+
+def get(c: Connection, number: int) -> Rollout | None:
+    """A rollout by number."""
+    found = read(c, c.execute(select(rollouts).where(rollouts.c.number == number)).all())
+    return found[0] if found else None
+
+
+def write_steps(c: Connection, number: int, old: Sequence[Step], new: Sequence[Step]) -> None:
+    """Write the steps that changed; those that are no longer part of the plan stay as history."""
+    was = {step.key: (place, step) for place, step in enumerate(old)}
+    now = {(*step.key, step.attempt) for step in new}
+    for step in old:
+        if (*step.key, step.attempt) not in now:
+            c.execute(update(steps).where(_row_of(number, step)).values(position=None))
+    for place, step in enumerate(new):
+        if was.get(step.key) == (place, step):
+            continue
+        values = {
+            "position": place,
+            "state": step.state.value,
+            "intent": codec.dumps(step.intent),
+            "result": codec.dumps(step.result),
+            "started": codec.instant(step.started) if step.started else None,
+            "ended": codec.instant(step.ended) if step.ended else None,
+        }
+        name, environment, stage = step.key
+        key = {
+            "rollout": number,
+            "name": name,
+            "environment": environment,
+            "stage": stage,
+            "attempt": step.attempt,
+        }
+        c.execute(upsert(steps).values(**key, **values).on_conflict_do_update(index_elements=list(key), set_=values))
+
+
+def _row_of(number: int, step: Step) -> Any:
+    name, environment, stage = step.key
+    return (
+        (steps.c.rollout == number)
+        & (steps.c.name == name)
+        & (steps.c.environment == environment)
+        & (steps.c.stage == stage)
+        & (steps.c.attempt == step.attempt)
+    )
+
+
+def hold(c: Connection, rollout: Rollout, write_set: Sequence[tuple[str, str]] | None) -> None:
+    """Make the held rows those the state asks for; a write set of None stays while the state may hold one.
+
+    Raises:
+        BusyError: another rollout holds one of them.
+    """
+    number, wanted = rollout.number, holding.targets(rollout)
+    rows = c.execute(select(targets).where(targets.c.number == number)).all()
+    held = {(row.service, row.environment) for row in rows}
+    for service, environment in held - wanted:
+        here = (targets.c.service == service) & (targets.c.environment == environment)
+        c.execute(delete(targets).where(here))
+    for service, environment in sorted(wanted - held):
+        try:
+            c.execute(insert(targets).values(service=service, environment=environment, number=number))
+        except IntegrityError as error:
+            here = (targets.c.service == service) & (targets.c.environment == environment)
+            other = c.execute(select(targets.c.number).where(here)).scalar_one()
+            raise holding.busy(f"{service} {environment}", get(c, other), other) from error
+    if not wanted:
+        write_set = ()
+    if write_set is None:
+        return
+    c.execute(delete(write_sets).where(write_sets.c.number == number))
+    for file, scalar in sorted(set(write_set)):
+        try:
+            c.execute(insert(write_sets).values(file=file, scalar=scalar, number=number))
+        except IntegrityError as error:
+            here = (write_sets.c.file == file) & (write_sets.c.scalar == scalar)
+            other = c.execute(select(write_sets.c.number).where(here)).scalar_one()
+            raise holding.busy(f"{file} {scalar}", get(c, other), other) from error
+
+
+def set_debts(c: Connection, add: Sequence[Debt], paid: Sequence[tuple[str, str, str]]) -> None:
+    """Record and clear debts; the paid go first."""
+    for service, environment, part in paid:
+        settled = (debts.c.service == service) & (debts.c.environment == environment) & (debts.c.part == part)
+        c.execute(delete(debts).where(settled))
+    for debt in add:
+        key = {"service": debt.service, "environment": debt.environment, "part": debt.part}
+        row = upsert(debts).values(**key, body=codec.dumps(debt))
+        c.execute(row.on_conflict_do_update(index_elements=list(key), set_={"body": row.excluded.body}))
+
+
+def _build_row(build: Build) -> dict[str, Any]:
+    return {
+        "project": build.project,
+        "change": build.change,
+        "image": build.image,
+        "state": build.state.value,
+        "merged": codec.instant(build.merged),
+        "body": codec.dumps(build),
+    }
+
+
+def put_build(c: Connection, build: Build) -> None:
+    """Insert or replace a ledger entry; one with an image takes the place of the one without."""
+    if build.image:
+        unnamed = (builds.c.project == build.project) & (builds.c.change == build.change) & (builds.c.image == "")
+        c.execute(delete(builds).where(unnamed))
+    row = upsert(builds).values(**_build_row(build))
+    kept = {name: row.excluded[name] for name in ("state", "merged", "body")}
+    c.execute(row.on_conflict_do_update(index_elements=["project", "change", "image"], set_=kept))
+
+
+def add_builds(c: Connection, added: Sequence[Build]) -> tuple[Build, ...]:
+    """Add what the ledger does not know yet, and return that."""
+    new: list[Build] = []
+    for build in added:
+        known = (builds.c.project == build.project) & (builds.c.change == build.change)
+        if build.image:
+            known &= builds.c.image == build.image
+        if not c.execute(select(func.count()).select_from(builds).where(known)).scalar():
+            put_build(c, build)
+            new.append(build)
+    return tuple(new)

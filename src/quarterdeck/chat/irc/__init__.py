@@ -1,0 +1,1 @@
+"""IRC: our own small client."""

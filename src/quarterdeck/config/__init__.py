@@ -1,0 +1,1 @@
+"""The settings and the catalogue, and the mistakes in them in words."""

@@ -1,0 +1,1 @@
+"""Merged changes and the images that come of them: the ledger, and what is announced."""

@@ -1,0 +1,103 @@
+"""Makes a rollout of an order: who asked, the first steps, and the facts that later words and steps need."""
+
+from __future__ import annotations
+
+import secrets
+import statistics
+
+from quarterdeck.core import values
+from quarterdeck.core.model.person import Actor
+from quarterdeck.core.model.service import Service
+from quarterdeck.core.orders.orders import Order
+from quarterdeck.core.rollout.rollout import ALL, Kind, Rollout
+from quarterdeck.core.rollout.state import State
+from quarterdeck.core.rollout.step import Step, StepName
+from quarterdeck.core.situation import Situation
+from quarterdeck.core.steps.gate import BEFORE
+from quarterdeck.core.world import World
+
+
+async def drafted(world: World, actor: Actor, order: Order, kind: Kind, takeover: tuple[int, ...]) -> Rollout:
+    """The rollout, not yet accepted: it has no number and holds nothing."""
+    assert actor.person is not None, "authorise() lets nobody through whom the catalogue does not know"
+    names: tuple[StepName, ...] = (StepName.SYNC, StepName.DIFF, StepName.GATE)
+    if kind is not Kind.APPLY:
+        names = (StepName.EDIT, StepName.MERGE, *names)
+    first = (Step(StepName.GATE, stage=BEFORE),) if order.ask_first else ()
+    running = _running(order.situation)
+    bad = next((running[e] for e in order.environments if running.get(e) not in ("", order.tag)), "")
+    return Rollout(
+        id=secrets.token_hex(8),
+        kind=kind,
+        service=order.service.name,
+        part=order.subject.part,
+        group=order.subject.group,
+        environments=order.environments,
+        tag=order.tag,
+        before={place: _before(order, place) for place in order.environments},
+        actor=actor.person.name,
+        shell=actor.person.shell,
+        account=f"{actor.network}:{actor.account}",
+        home=f"{actor.network}/{actor.room or _first_room(order.service)}",
+        created=world.clock.now(),
+        steps=(*first, *(Step(name) for name in names)),
+        reason=world.redactor.text(order.request.reason),
+        pending=order.pending,
+        facts={
+            "nick": actor.nick,
+            "running": running,
+            "git": dict(order.situation.git),
+            "bad_tag": order.situation.git.get(order.environments[0], bad),
+            "timeout": {place: _timeout(order, place) for place in order.environments},
+            "pin": "--pin" in order.request.options,
+            "alone": "--alone" in order.request.options,
+            "absent": order.absent,
+            "parts": {name: _running(seen) for name, seen in order.situation.parts.items()},
+            **order.subject.facts(),
+            "files": sorted(order.plan.files),
+            "ask_first": order.ask_first,
+            "takeover": list(takeover),
+            "commits": await _commits(world, order),
+            "usual_gate": await _usual_gate(world),
+        },
+    )
+
+
+async def _usual_gate(world: World) -> float:
+    """Seconds the gate took lately, the median; 0 where too few merges are known to say."""
+    done = await world.store.find({State.SUCCEEDED}, limit=20)
+    merges = [s for r in done if (s := r.step(StepName.MERGE)) and not s.result.get("already")]
+    took = [(s.ended - s.started).total_seconds() for s in merges if s.started and s.ended]
+    return statistics.median(took) if len(took) >= 3 else 0.0
+
+
+async def _commits(world: World, order: Order) -> int:
+    """How many merged changes lie between what runs and what is asked for; 0 where the ledger cannot tell."""
+    own = order.subject.own
+    one = own.images[:1] if own.part != ALL else ()  # parts are built apart
+    known = await world.store.builds(image=one[0], limit=500) if one else ()
+    merged = {own.in_git(b.tag): b.merged for b in known}
+    old, new = order.situation.running(order.environments[0]), order.tag
+    if old not in merged or new not in merged:
+        return 0
+    return len({b.change for b in known if merged[old] < b.merged <= merged[new]})
+
+
+def _first_room(service: Service) -> str:
+    return service.rooms[0].partition("/")[2] if service.rooms else ""
+
+
+def _timeout(order: Order, place: str) -> int:
+    name = order.subject.at(place)[0].service.name
+    return values.timeout(order.trees[name], name)
+
+
+def _running(situation: Situation) -> dict[str, str]:
+    """Place -> the tag that runs there."""
+    return {place: situation.running(place) for place in situation.serving}
+
+
+def _before(order: Order, place: str) -> str:
+    """The tag that runs; "" where several parts run several."""
+    runs = [tag for tag, (_, pods) in order.situation.serving.get(place, {}).items() if pods]
+    return "" if order.subject.part == ALL and len(runs) > 1 else order.situation.running(place)

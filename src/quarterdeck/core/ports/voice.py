@@ -1,0 +1,16 @@
+"""Turns what happened into lines for people."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from quarterdeck.core.model.line import Line
+from quarterdeck.core.rollout.rollout import Rollout
+
+
+class Voice(Protocol):
+    """Turns what happened into lines for people."""
+
+    def lines(self, event: str, rollout: Rollout | None, /, **facts: Any) -> tuple[Line, ...]:
+        """The lines for an event, for the rollout's home room unless the event belongs elsewhere."""
+        ...

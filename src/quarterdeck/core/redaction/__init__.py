@@ -1,0 +1,1 @@
+"""Takes secrets out of every text before it is said, shown, logged or kept."""

@@ -1,0 +1,180 @@
+"""A rollout: one run of ours, and the only way it moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from quarterdeck.core.model import place as places
+from quarterdeck.core.model.errors import WrongStateError
+from quarterdeck.core.rollout.state import MOVES, OVER, Move, State
+from quarterdeck.core.rollout.step import Step, StepName, StepState
+
+#: the part that means every part
+ALL = "all"
+
+
+class Kind(StrEnum):
+    """What a rollout is for."""
+
+    DEPLOY = "deploy"  #: edit, merge, then bring the cluster there
+    APPLY = "apply"  #: bring the cluster to what git says
+    ROLLBACK = "rollback"  #: a deploy of the tag that ran before
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One run of ours.
+
+    Attributes:
+        id: 16 random hex digits; names things in other systems.
+        number: for people; 0 until the store gave one.
+        service: whose rooms and deployers it has; the first of a group.
+        part: which part of the service, "all" for all of them; empty for a service with one image.
+        group: name of the group it serves; empty for one service.
+        environments: its places (`places`), in the order they are served.
+        tag: the tag to bring, as it stands in git; empty for an apply, which takes what git says.
+        before: place -> tag it ran when we began ("" if none was found).
+        actor: person's name; shell and account say who that was when he asked.
+        home: "network/room" where it was asked and where the verdict goes.
+        reason: free words after `--`.
+        note: one sentence why it stands where it stands.
+        code: open question's code, empty when there is none.
+        code_count: the N of `with N`; 0 when none is asked.
+        deadline: when the open question closes by itself, aware UTC.
+        stop: who raised the stop flag; empty when nobody did.
+        pending: places outside the targets whose git tag this rollout changed.
+        version: raised with each move; a writer with an old one is refused.
+    """
+
+    id: str
+    kind: Kind
+    service: str
+    environments: tuple[str, ...]
+    tag: str
+    before: Mapping[str, str]
+    actor: str
+    shell: str
+    account: str
+    home: str
+    created: datetime
+    number: int = 0
+    state: State = State.PLANNED
+    steps: tuple[Step, ...] = ()
+    reason: str = ""
+    note: str = ""
+    digest: str = ""
+    code: str = ""
+    code_count: int = 0
+    deadline: datetime | None = None
+    stop: str = ""
+    pending: tuple[str, ...] = ()
+    updated: datetime | None = None
+    ended: datetime | None = None
+    version: int = 0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    part: str = ""
+    group: str = ""
+
+    @property
+    def title(self) -> str:
+        """As people say it: `citoid`, `wikifunctions/orchestrator`, `@shellbox`."""
+        return spoken_target(self.service, self.part, self.group)
+
+    @property
+    def targets(self) -> tuple[tuple[str, str], ...]:
+        """(service, environment) of each of its places."""
+        return tuple(self.target(place) for place in self.environments)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services it serves, its own first."""
+        return tuple(dict.fromkeys((self.service, *(service for service, _ in self.targets))))
+
+    def target(self, place: str) -> tuple[str, str]:
+        """(service, environment) of a place."""
+        return places.split(place, self.service)
+
+    def place(self, service: str, environment: str) -> str:
+        """The place of a service's environment."""
+        return places.named(service, environment, self.service)
+
+    def ran(self, place: str, part: str) -> frozenset[str]:
+        """The tags that ran at a place when we began, of one part or of all: several where the parts differed."""
+        apart: Mapping[str, Mapping[str, str]] = self.facts.get("parts", {})
+        before = [apart[part]] if part in apart else [*apart.values()] or [self.before]
+        return frozenset(tags.get(place, "") for tags in before) - {""}
+
+    def spoken(self, place: str) -> str:
+        """One of its places for people: `codfw`, or `shellbox-media codfw`; in a group the service is always named."""
+        service, environment = self.target(place)
+        return f"{service} {environment}" if environment and (self.group or "/" in place) else environment
+
+    def listed(self, where: Iterable[str]) -> str:
+        """Places for people, as `places.listed`; in a group the services are always named."""
+        return places.listed(where, self.service, named=bool(self.group))
+
+    def command(self, verb: str, environment: str) -> str:
+        """What to say for the same in an environment; an edit that was for one of several sharers says so again."""
+        alone = " --alone" if self.facts.get("alone") and verb != "apply" else ""
+        return f"!{verb} {self.title} {environment}{alone}"
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """Its places where all is done: applied where it had to be, and the pods seen to stay up."""
+        states: dict[str, set[StepState]] = {}
+        for step in self.steps:
+            if step.name in (StepName.APPLY, StepName.CHECK):
+                states.setdefault(step.environment, set()).add(step.state)
+        return tuple(place for place in self.environments if states.get(place) == {StepState.DONE})
+
+    def step(self, name: StepName, environment: str = "", stage: str = "") -> Step | None:
+        """The step with that key, or None."""
+        for step in self.steps:
+            if step.key == (name.value, environment, stage):
+                return step
+        return None
+
+    def result(self, name: StepName, environment: str = "", stage: str = "") -> Mapping[str, Any]:
+        """What a step found, empty if it has not ended."""
+        step = self.step(name, environment, stage)
+        return step.result if step else {}
+
+    @property
+    def current(self) -> Step | None:
+        """The first step that is not done."""
+        return next((s for s in self.steps if s.state is not StepState.DONE), None)
+
+    def with_step(self, changed: Step) -> Rollout:
+        """The rollout with one of its steps replaced."""
+        return replace(self, steps=tuple(changed if s.key == changed.key else s for s in self.steps))
+
+
+def advance(rollout: Rollout, move: Move, at: datetime, **changes: Any) -> Rollout:
+    """Return the rollout after *move*.
+
+    Args:
+        rollout: the rollout as last read.
+        move: what happens.
+        at: when, aware UTC.
+        changes: other fields that change with it.
+
+    Raises:
+        WrongStateError: the table has no such move from this state.
+    """
+    target = MOVES[rollout.state].get(move)
+    if target is None:
+        possible = ", ".join(m.value for m in MOVES[rollout.state]) or "nothing, it is over"
+        raise WrongStateError(f"#{rollout.number} is {rollout.state}: no {move.value} (possible: {possible})")
+    ended = at if target in OVER or target is State.FAILED else None
+    if target is not State.WAITING:
+        changes = {"code": "", "code_count": 0, "deadline": None, **changes}
+    return replace(rollout, state=target, updated=at, ended=ended, version=rollout.version + 1, **changes)
+
+
+def spoken_target(service: str, part: str = "", group: str = "") -> str:
+    """What a command is about, as people say it."""
+    return f"@{group}" if group else f"{service}/{part}" if part else service

@@ -1,0 +1,1 @@
+"""Who may do what, where, in which order, and when a person is asked first."""

@@ -1,0 +1,1 @@
+"""Drives rollouts: takes them up, performs their steps, tells how they ended."""
