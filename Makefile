@@ -10,18 +10,18 @@ export SANDBOX ?=
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.ready: requirements.lock setup.cfg pyproject.toml sandbox/venv.sh
-	@sh sandbox/venv.sh $(VENV)
+$(VENV)/.ready: requirements.lock setup.cfg pyproject.toml sandbox/build/venv.sh
+	@sh sandbox/build/venv.sh $(VENV)
 	@touch $@
 
 demo: $(VENV)/.ready  ## the main job on real servers, told as a story; ends by itself
-	$(PY) -m sandbox.demo
+	$(PY) -m sandbox.story.demo
 
 test: tools check  ## everything: check, then the whole suite against the real servers, in two sandboxes side by side
 	$(PY) -m pytest tests -m sandbox -n 2 --dist loadfile
 
 tools: $(VENV)/.ready  ## fetch and build what the sandbox needs (the first time some minutes; it says how many)
-	$(PY) -m sandbox.tools
+	$(PY) -m sandbox.build.tools
 
 check: $(VENV)/.ready  ## lint, types, house, unit, bot, contracts; about two minutes
 	$(VENV)/bin/ruff check .
@@ -34,10 +34,10 @@ sandbox: $(VENV)/.ready  ## start the real servers and stay until Ctrl-C
 	$(PY) -m sandbox
 
 bot: $(VENV)/.ready  ## join a running sandbox with the bot and stay
-	$(PY) -m sandbox.bot
+	$(PY) -m sandbox.bot.run
 
 smoke: $(VENV)/.ready  ## one deployment by hand in the sandbox, without any bot
-	$(PY) -m sandbox.smoke
+	$(PY) -m sandbox.story.smoke
 
 bench: $(VENV)/.ready  ## figures of the hot paths, beside a peer in the same run
 	$(PY) -m bench

@@ -14,21 +14,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sandbox import (
-    chat,
-    ci,
-    cluster,
-    contents,
-    deploy_host,
-    endpoints,
-    gerrit,
-    gerrit_rest,
-    registry,
-    sal,
-    tools,
-)
+from sandbox import contents, endpoints
 from sandbox import world as worlds
-from sandbox.supervisor import SandboxError, Stopped, Supervisor, World
+from sandbox.build import tools
+from sandbox.ci import server as ci
+from sandbox.servers import cluster, deploy_host, gerrit, gerrit_rest, registry, sal
+from sandbox.servers import irc_network as chat
+from sandbox.servers.supervisor import SandboxError, Stopped, Supervisor, World
 
 CHANNELS = ("#deploy", "#ops")
 _MEGABYTES = 700

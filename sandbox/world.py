@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sandbox.tools import Tools
+from sandbox.build.tools import Tools
 
 USER = "quarterdeck-sandbox"
 PULLER = "quarterdeck-sandbox-git"

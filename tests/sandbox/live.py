@@ -17,12 +17,12 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from sandbox import contents
-from sandbox.bot import ROOM, Bot
-from sandbox.botconfig import NICK
-from sandbox.deploy_host import DeployHostEndpoint
-from sandbox.gerrit_rest import Gerrit, approve, create_change, quoted
-from sandbox.ircclient import IrcClient, Said
-from sandbox.registry import push_image
+from sandbox.bot.config import NICK
+from sandbox.bot.run import ROOM, Bot
+from sandbox.servers.deploy_host import DeployHostEndpoint
+from sandbox.servers.gerrit_rest import Gerrit, approve, create_change, quoted
+from sandbox.servers.registry import push_image
+from sandbox.story.irc_client import IrcClient, Said
 
 #: rests shorter than the sandbox's usual ones, so that tests wait for nothing
 OVERRIDES: dict[str, Any] = {

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import registry
+from sandbox.servers import registry
 from tests.running import RunningSandbox
 
 pytestmark = pytest.mark.sandbox

@@ -8,8 +8,8 @@ import pytest
 from quarterdeck.core.desk.answers import HELP
 from quarterdeck.core.desk.grammar import LATER_VERBS
 from sandbox import contents
-from sandbox.bot import ROOM
-from sandbox.botconfig import NICK
+from sandbox.bot.config import NICK
+from sandbox.bot.run import ROOM
 from tests.running import RunningSandbox
 from tests.sandbox.live import Live, until
 

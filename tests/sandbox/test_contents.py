@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox import contents, tools
+from sandbox import contents
+from sandbox.build import tools
 
 pytestmark = pytest.mark.sandbox
 

@@ -16,10 +16,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sandbox import ci, contents, gerrit, registry, tools
-from sandbox.gerrit import GerritEndpoint
-from sandbox.gerrit_rest import GerritError, approve, create_change, quoted
-from sandbox.supervisor import Supervisor, World
+from sandbox import contents
+from sandbox.build import tools
+from sandbox.ci import server as ci
+from sandbox.servers import gerrit, registry
+from sandbox.servers.gerrit import GerritEndpoint
+from sandbox.servers.gerrit_rest import GerritError, approve, create_change, quoted
+from sandbox.servers.supervisor import Supervisor, World
 from sandbox.world import prepare, unprivileged_user
 
 pytestmark = pytest.mark.sandbox

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from sandbox.bot import ROOM
-from sandbox.botconfig import NICK
-from sandbox.ircclient import IrcClient
+from sandbox.bot.config import NICK
+from sandbox.bot.run import ROOM
+from sandbox.story.irc_client import IrcClient
 from tests.running import RunningSandbox
 from tests.sandbox.live import Live, Order
 

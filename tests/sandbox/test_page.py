@@ -13,8 +13,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from sandbox import packages
-from sandbox.cache import Cache, Runner, ToolError, which
+from sandbox.build import packages
+from sandbox.build.cache import Cache, Runner, ToolError, which
 from tests.running import RunningSandbox
 from tests.sandbox.live import Live, Order, until
 

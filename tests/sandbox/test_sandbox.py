@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import endpoints
-from sandbox.smoke import Smoke
+from sandbox.story.smoke import Smoke
 from sandbox.world import place, unprivileged_user
 from tests.running import CLONE, Launch, RunningSandbox, launch
 

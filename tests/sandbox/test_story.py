@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from sandbox import endpoints, story_figures
-from sandbox.bot import Bot
-from sandbox.demo_screen import Screen
-from sandbox.ircclient import IrcClient, Said, parse
-from sandbox.story import Story
-from sandbox.story_checks import Check, Checks, problems
+from sandbox import endpoints
+from sandbox.bot.run import Bot
+from sandbox.story import figures as story_figures
+from sandbox.story.checks import Check, Checks, problems
+from sandbox.story.irc_client import IrcClient, Said, parse
+from sandbox.story.play import Story
+from sandbox.story.screen import Screen
 from tests.running import RunningSandbox
 
 #: a busy machine may take so much longer than what is promised

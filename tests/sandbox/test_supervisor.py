@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import pytest
 
-from sandbox.supervisor import SandboxError, Stopped, Supervisor, World
-from sandbox.tools import Tools
+from sandbox.build.tools import Tools
+from sandbox.servers.supervisor import SandboxError, Stopped, Supervisor, World
 from sandbox.world import claimed, prepare
 from tests.running import CLONE
 

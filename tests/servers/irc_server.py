@@ -13,10 +13,10 @@ from typing import Any, cast
 
 import pytest
 
-from sandbox import chat
-from sandbox.cache import which
-from sandbox.supervisor import Child, Supervisor
-from sandbox.tools import Tools
+from sandbox.build.cache import which
+from sandbox.build.tools import Tools
+from sandbox.servers import irc_network as chat
+from sandbox.servers.supervisor import Child, Supervisor
 from sandbox.world import World, prepare, unprivileged_user
 
 ACCOUNTS = {name: f"{name}-password" for name in ("quarterdeck", "qd2", "qd3", "alice", "bob", "sre1")}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.cache import Report, Runner, ToolError, which
+from sandbox.build.cache import Report, Runner, ToolError, which
 
 SECONDS = 45
 MEGABYTES = 500

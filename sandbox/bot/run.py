@@ -14,8 +14,9 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from sandbox import botconfig, endpoints
-from sandbox.ircclient import IrcClient, IrcError
+from sandbox import endpoints
+from sandbox.bot import config as botconfig
+from sandbox.story.irc_client import IrcClient, IrcError
 from sandbox.world import HERE, SandboxError, unprivileged_user
 
 ROOM = "#deploy"
@@ -214,7 +215,7 @@ def serve(name: str) -> int:
 
 
 def main() -> int:
-    """`python -m sandbox.bot`."""
+    """`python -m sandbox.bot.run`."""
     try:
         return serve(endpoints.sandbox_name())
     except (SandboxError, OSError, subprocess.SubprocessError) as error:

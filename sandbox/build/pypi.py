@@ -4,7 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from sandbox.cache import Runner, output_of
+from sandbox.build.cache import Runner, output_of
 
 
 def pip_there() -> bool:

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sandbox.kube import MERGE_PATCH, Api, ApiError
+from sandbox.servers.kube import MERGE_PATCH, Api, ApiError
 
 _ACCEPT = ", ".join(
     (

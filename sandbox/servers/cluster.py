@@ -8,9 +8,9 @@ from signal import SIGKILL
 from typing import Any
 
 from sandbox import contents
-from sandbox.kube import Api, ApiError
-from sandbox.registry import RegistryEndpoint
-from sandbox.supervisor import Child, Supervisor, World
+from sandbox.servers.kube import Api, ApiError
+from sandbox.servers.registry import RegistryEndpoint
+from sandbox.servers.supervisor import Child, Supervisor, World
 from sandbox.world import HERE
 
 _NODES = ("sandbox-node-1", "sandbox-node-2")
@@ -180,7 +180,7 @@ def _start_nodes(
             *("--cert-dir", world.folder("cluster", "scheduler")),
         ],
     )
-    stages = world.write(folder / "stages.yaml", (HERE / "stages.yaml").read_text())
+    stages = world.write(folder / "stages.yaml", (HERE / "servers" / "stages.yaml").read_text())
     supervisor.spawn(
         "kwok",
         [
@@ -192,7 +192,7 @@ def _start_nodes(
     )
     supervisor.spawn_module(
         "kubelet",
-        "sandbox.kubelet",
+        "sandbox.servers.kubelet",
         *(str(world.port("kube-apiserver")), folder / "apiserver.crt", registry.address),
         env={"TOKEN": admin.token},
     )

@@ -9,9 +9,9 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from sandbox.botconfig import NICK
-from sandbox.deploy_host import DeployHostEndpoint
-from sandbox.story import SERVICE, Played, Story
+from sandbox.bot.config import NICK
+from sandbox.servers.deploy_host import DeployHostEndpoint
+from sandbox.story.play import SERVICE, Played, Story
 
 PRODUCTION = ("codfw", "eqiad")
 _IMAGE = f"wikimedia/mediawiki-services-{SERVICE}"

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from sandbox import contents
-from sandbox.story import Played
+from sandbox.story.play import Played
 
 SOAK_SECONDS = 5.0
 _TICKS = os.sysconf("SC_CLK_TCK")

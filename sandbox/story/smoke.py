@@ -15,8 +15,8 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from sandbox import contents, endpoints
-from sandbox.deploy_host import DeployHostEndpoint
-from sandbox.gerrit_rest import Gerrit, GerritError, approve, create_change, quoted
+from sandbox.servers.deploy_host import DeployHostEndpoint
+from sandbox.servers.gerrit_rest import Gerrit, GerritError, approve, create_change, quoted
 from sandbox.world import SandboxError
 
 SERVICE = "citoid"
@@ -208,7 +208,7 @@ def running(name: str) -> Iterator[dict[str, Any]]:
     if found is not None:
         yield found
         return
-    folder = Path(__file__).resolve().parent.parent
+    folder = Path(__file__).resolve().parents[2]
     with subprocess.Popen([sys.executable, "-m", "sandbox"], cwd=folder, start_new_session=True) as sandbox:
         try:
             deadline = time.monotonic() + _START_SECONDS
@@ -223,7 +223,7 @@ def running(name: str) -> Iterator[dict[str, Any]]:
 
 
 def main() -> int:
-    """`python3 -m sandbox.smoke`; the exit status is 0 if all went well."""
+    """`python3 -m sandbox.story.smoke`; the exit status is 0 if all went well."""
     try:
         with running(endpoints.sandbox_name()) as found:
             begun = time.monotonic()

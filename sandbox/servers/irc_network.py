@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.supervisor import Child, SandboxError, Supervisor
+from sandbox.servers.supervisor import Child, SandboxError, Supervisor
 from sandbox.world import World
 
 HOST = "127.0.0.1"

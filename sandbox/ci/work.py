@@ -8,10 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from sandbox import contents, registry
-from sandbox.ci_settings import Board, Settings
+from sandbox import contents
+from sandbox.ci.settings import Board, Settings
 from sandbox.contents import Build
-from sandbox.gerrit_rest import Gerrit, GerritError, quoted
+from sandbox.servers import registry
+from sandbox.servers.gerrit_rest import Gerrit, GerritError, quoted
 
 # The test of an upload waits a little: a change with Code-Review +2 by then goes straight to the gate.
 _TEST_SECONDS = 1.0

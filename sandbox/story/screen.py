@@ -9,7 +9,7 @@ import time
 import zlib
 from typing import TextIO
 
-from sandbox.ircclient import Said
+from sandbox.story.irc_client import Said
 
 _NICK_COLOURS = (36, 35, 34, 33, 32, 96, 95, 94, 93, 92)
 _MARGIN = 9  # the width of a time and a blank

@@ -11,11 +11,12 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from sandbox import contents, gerrit_setup
-from sandbox.cache import Cache
-from sandbox.gerrit_rest import Gerrit
-from sandbox.jvm import JAVA_FLAGS, class_path, gerrit_version
-from sandbox.supervisor import SandboxError, Supervisor, World
+from sandbox import contents
+from sandbox.build.cache import Cache
+from sandbox.build.jvm import JAVA_FLAGS, class_path, gerrit_version
+from sandbox.servers import gerrit_setup
+from sandbox.servers.gerrit_rest import Gerrit
+from sandbox.servers.supervisor import SandboxError, Supervisor, World
 
 ADMIN = "admin"
 BOT = "quarterdeck"

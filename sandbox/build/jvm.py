@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-from sandbox import pypi
-from sandbox.cache import Cache, Report, Runner, Stopped, ToolError, output_of, serves_others, which
+from sandbox.build import pypi
+from sandbox.build.cache import Cache, Report, Runner, Stopped, ToolError, output_of, serves_others, which
 
 JAVA_MAJOR = 21
 JAVA_FROM_PYPI = "21.0.8.2"

@@ -15,12 +15,13 @@ from urllib.error import URLError
 from urllib.parse import unquote
 from urllib.request import urlopen
 
-from sandbox import contents, registry
-from sandbox.ci_settings import Board, Wrong
-from sandbox.ci_work import Work, revision_label
-from sandbox.gerrit import GerritEndpoint
-from sandbox.gerrit_rest import Gerrit, quoted
-from sandbox.supervisor import Supervisor, World
+from sandbox import contents
+from sandbox.ci.settings import Board, Wrong
+from sandbox.ci.work import Work, revision_label
+from sandbox.servers import registry
+from sandbox.servers.gerrit import GerritEndpoint
+from sandbox.servers.gerrit_rest import Gerrit, quoted
+from sandbox.servers.supervisor import Supervisor, World
 
 CI_ACCOUNT = "jenkins-bot"
 _PIPELINE_ACCOUNT = "pipelinebot"
@@ -44,7 +45,7 @@ def start(world: World, supervisor: Supervisor, gerrit: GerritEndpoint, registry
     control = f"http://127.0.0.1:{world.port('ci-control')}"
     child = supervisor.spawn_module(
         "ci",
-        "sandbox.ci",
+        "sandbox.ci.server",
         *("--gerrit", gerrit.http, "--ssh-port", str(gerrit.ssh_port), "--secrets", gerrit.secrets),
         *("--registry", registry_url, "--port", str(world.port("ci-control")), "--merge", gerrit.merge),
     )
@@ -238,7 +239,7 @@ def _ssh_command(port: int, secrets: Path) -> list[str]:
 
 def main(arguments: list[str]) -> None:
     """Run until killed."""
-    parser = argparse.ArgumentParser(prog="sandbox.ci", description=__doc__)
+    parser = argparse.ArgumentParser(prog="sandbox.ci.server", description=__doc__)
     parser.add_argument("--gerrit", required=True, help="URL of Gerrit")
     parser.add_argument("--ssh-port", required=True, type=int, help="Gerrit's ssh port")
     parser.add_argument("--secrets", required=True, type=Path, help="folder of tokens and keys")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import contents
-from sandbox.gerrit_rest import Gerrit, quoted
-from sandbox.supervisor import SandboxError, World
+from sandbox.servers.gerrit_rest import Gerrit, quoted
+from sandbox.servers.supervisor import SandboxError, World
 
 # Accounts that are programs log in by ssh too.
 _PROGRAMS = {"quarterdeck": "Quarterdeck", "jenkins-bot": "jenkins-bot", "pipelinebot": "PipelineBot"}

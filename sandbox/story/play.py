@@ -10,9 +10,9 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from sandbox import contents
-from sandbox.botconfig import NICK
-from sandbox.gerrit_rest import Gerrit, approve, create_change, quoted
-from sandbox.ircclient import IrcClient, Said
+from sandbox.bot.config import NICK
+from sandbox.servers.gerrit_rest import Gerrit, approve, create_change, quoted
+from sandbox.story.irc_client import IrcClient, Said
 from sandbox.world import SandboxError
 
 SERVICE = "citoid"

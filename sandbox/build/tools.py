@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar
 
-from sandbox import golang, jvm, packages, pypi
-from sandbox.cache import Cache, Report, Runner, Stopped, ToolError, which
+from sandbox.build import golang, jvm, packages, pypi
+from sandbox.build.cache import Cache, Report, Runner, Stopped, ToolError, which
 
 __all__ = ["JAVA_FLAGS", "ToolError", "Tools", "ensure"]
 
@@ -280,7 +280,7 @@ def main(arguments: Sequence[str]) -> int:
                 report(line)
             return 0
         if arguments:
-            print("usage: python3 -m sandbox.tools [--plan]", file=sys.stderr)
+            print("usage: python3 -m sandbox.build.tools [--plan]", file=sys.stderr)
             return 2
         tools = ensure(report)
     except ToolError as error:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox import contents
-from sandbox.registry import RegistryEndpoint
-from sandbox.sal import SalEndpoint
-from sandbox.supervisor import Supervisor, World
+from sandbox.servers.registry import RegistryEndpoint
+from sandbox.servers.sal import SalEndpoint
+from sandbox.servers.supervisor import Supervisor, World
 from sandbox.world import HERE
 
 NAME = "deploy1"
@@ -121,12 +121,12 @@ def _lay_out(world: World, registry: RegistryEndpoint) -> None:
     for parts in (("home",), ("tmp",), ("etc", "kubernetes")):
         world.folder("host", *parts)
     programs = world.folder("host", "bin")
-    for script in sorted((HERE / "host" / "bin").iterdir()):
+    for script in sorted((HERE / "servers" / "host" / "bin").iterdir()):
         world.write(programs / script.name, script.read_text(), 0o755)
     for tool in (world.tools.helmfile, world.tools.helm, world.tools.kubectl):
         (programs / tool.name).symlink_to(tool)
     profile = world.folder("host", "etc", "profile.d") / "kube-env.sh"
-    world.write(profile, (HERE / "host" / "profile.d" / "kube-env.sh").read_text())
+    world.write(profile, (HERE / "servers" / "host" / "profile.d" / "kube-env.sh").read_text())
     defaults = world.folder("host", "etc", "helmfile-defaults")
     for path, text in contents.host_files(registry.address).items():
         folder = world.folder("host", "etc", "helmfile-defaults", *Path(path).parent.parts)

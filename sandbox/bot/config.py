@@ -8,7 +8,7 @@ from pprint import pformat
 from typing import Any
 
 from sandbox import contents
-from sandbox.deploy_host import NAME
+from sandbox.servers.deploy_host import NAME
 from sandbox.world import HERE
 
 NICK = "quarterdeck"
@@ -24,7 +24,7 @@ _DEADLINES = {
 }
 
 _TEMPLATE = '''\
-"""The bot of a sandbox; made by `python -m sandbox.bot`, made anew at each start."""
+"""The bot of a sandbox; made by `python -m sandbox.bot.run`, made anew at each start."""
 
 import logging
 

@@ -13,14 +13,16 @@ from types import FrameType
 from typing import Any
 from urllib.error import URLError
 
-from sandbox import bot as bots
-from sandbox import endpoints, story_checks, story_figures
-from sandbox.demo_screen import Screen
-from sandbox.gerrit_rest import GerritError
-from sandbox.ircclient import IrcClient, IrcError
-from sandbox.story import Story
-from sandbox.story_checks import Check, Checks
-from sandbox.story_figures import Figure
+from sandbox import endpoints
+from sandbox.bot import run as bots
+from sandbox.servers.gerrit_rest import GerritError
+from sandbox.story import checks as story_checks
+from sandbox.story import figures as story_figures
+from sandbox.story.checks import Check, Checks
+from sandbox.story.figures import Figure
+from sandbox.story.irc_client import IrcClient, IrcError
+from sandbox.story.play import Story
+from sandbox.story.screen import Screen
 from sandbox.world import HERE, SandboxError
 
 NAME = "demo"
@@ -215,7 +217,7 @@ def _on_signal(_number: int, _frame: FrameType | None) -> None:
 
 
 def main() -> int:
-    """`python -m sandbox.demo`; DEMO_PACE=0 leaves out the pauses for reading, KEEP=1 stays at the end."""
+    """`python -m sandbox.story.demo`; DEMO_PACE=0 leaves out the pauses for reading, KEEP=1 stays at the end."""
     for number in _SIGNALS:
         signal.signal(number, _on_signal)
     try:

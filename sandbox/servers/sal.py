@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.supervisor import Supervisor, World
+from sandbox.servers.supervisor import Supervisor, World
 
 NICK = "logmsgbot"
 CHANNEL = "#ops"
@@ -38,7 +38,7 @@ def start(world: World, supervisor: Supervisor, chat_port: int) -> SalEndpoint:
     made = endpoint(world)
     world.write(made.log, "")
     arguments = (str(made.port), made.log, str(chat_port))
-    child = supervisor.spawn_module("sal", "sandbox.sal", *arguments)
+    child = supervisor.spawn_module("sal", "sandbox.servers.sal", *arguments)
     supervisor.wait_ready(child, lambda: _listens(made.port), 10)
     return made
 

@@ -1,4 +1,4 @@
-"""Merge a change in a service's code repository, so that the CI builds an image: `python -m sandbox.change [SERVICE] [FAULT]`."""
+"""Merge a change in a service's code repository, so that the CI builds an image: `python -m sandbox.ci.change [SERVICE] [FAULT]`."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ import time
 from urllib.request import Request, urlopen
 
 from sandbox import contents, endpoints
-from sandbox.gerrit_rest import Gerrit, approve, create_change, quoted
+from sandbox.servers.gerrit_rest import Gerrit, approve, create_change, quoted
 
 FAULTS = ("crash", "badpull", "slow", "neverready")
 

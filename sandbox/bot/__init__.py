@@ -1,0 +1,1 @@
+"""The bot in the sandbox: its configuration, and how it is joined."""

@@ -1,0 +1,1 @@
+"""Has every program of the sandbox at hand: fetched, built, kept in a cache."""

@@ -1,0 +1,1 @@
+"""The real servers, one a file, and what keeps them running."""
