@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
+#: a long-lived task: started on the loop, and again after a crash
+Service = Callable[[], Coroutine[Any, Any, None]]
 #: seconds between a crash of a long-lived task and its next start
 RESTART_AFTER = 2.0
 
@@ -32,12 +34,11 @@ class Engine:
 
     def start(
         self,
-        prepare: Callable[[], Awaitable[None]],
-        services: Mapping[str, Callable[[], Coroutine[Any, Any, None]]],
+        prepare: Callable[[], Awaitable[Mapping[str, Service]]],
         finish: Callable[[], Awaitable[None]],
         timeout: float = 30.0,
     ) -> None:
-        """Start the thread: run *prepare* once, then keep every service running; *finish* runs at the end.
+        """Start the thread: run *prepare* once, then keep every service that it names; *finish* runs at the end.
 
         Args:
             timeout: seconds that *prepare* may take.
@@ -45,7 +46,7 @@ class Engine:
         Raises:
             whatever *prepare* raises.
         """
-        self._prepare, self._services, self._finish = prepare, services, finish
+        self._prepare, self._finish = prepare, finish
         self._failure: BaseException | None = None
         self._thread.start()
         if not self._ready.wait(timeout):
@@ -77,13 +78,13 @@ class Engine:
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         try:
-            await self._prepare()
+            services = await self._prepare()
         except BaseException as error:
             self._failure = error
             await self._end()
             self._ready.set()
             return
-        tasks = [asyncio.create_task(self._keep(name, run), name=name) for name, run in self._services.items()]
+        tasks = [asyncio.create_task(self._keep(name, run), name=name) for name, run in services.items()]
         self._ready.set()
         await self._stop.wait()
         for task in tasks:
@@ -97,7 +98,7 @@ class Engine:
         except Exception:
             log.exception("could not end in order")
 
-    async def _keep(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _keep(self, name: str, run: Service) -> None:
         """One crashing service takes nothing else with it, and is started again."""
         while True:
             try:

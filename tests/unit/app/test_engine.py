@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from quarterdeck.engine import Engine
+from quarterdeck.engine import Engine, Service
 
 
 async def nothing() -> None:
-    """Prepare or finish nothing."""
+    """Finish nothing."""
+
+
+def preparing(**services: Service) -> Callable[[], Awaitable[dict[str, Service]]]:
+    """A preparation that leads to these services."""
+
+    async def prepare() -> dict[str, Service]:
+        return services
+
+    return prepare
 
 
 def test_work_of_other_threads_runs_on_its_loop() -> None:
@@ -22,7 +32,7 @@ def test_work_of_other_threads_runs_on_its_loop() -> None:
     async def finish() -> None:
         ended.append(threading.current_thread().name)
 
-    engine.start(nothing, {}, finish)
+    engine.start(preparing(), finish)
 
     async def where() -> str:
         return threading.current_thread().name
@@ -39,7 +49,7 @@ def test_what_prepare_raises_is_raised_and_finished() -> None:
     """The caller's start fails with the reason, and nothing is left."""
     engine, ended = Engine(), []
 
-    async def prepare() -> None:
+    async def prepare() -> dict[str, Service]:
         raise OSError("the store is held")
 
     async def finish() -> None:
@@ -47,7 +57,7 @@ def test_what_prepare_raises_is_raised_and_finished() -> None:
         raise ValueError("cannot close what was never opened")
 
     with pytest.raises(OSError, match="held"):
-        engine.start(prepare, {}, finish)
+        engine.start(prepare, finish)
     engine.stop()
     assert ended == [1]
 
@@ -57,11 +67,12 @@ def test_a_prepare_that_hangs_has_a_deadline() -> None:
     engine = Engine()
     release = threading.Event()
 
-    async def prepare() -> None:
+    async def prepare() -> dict[str, Service]:
         await asyncio.get_running_loop().run_in_executor(None, release.wait)
+        return {}
 
     with pytest.raises(TimeoutError):
-        engine.start(prepare, {}, nothing, timeout=0.01)
+        engine.start(prepare, nothing, timeout=0.01)
     release.set()
     engine.stop()
 
@@ -81,7 +92,7 @@ def test_a_service_that_crashes_is_started_again_and_takes_nothing_with_it() -> 
         calm.set()
         await asyncio.Event().wait()
 
-    engine.start(nothing, {"crashes": crashes, "stays": stays}, nothing)
+    engine.start(preparing(crashes=crashes, stays=stays), nothing)
     assert back.wait(5)
     assert calm.is_set()
     engine.stop()

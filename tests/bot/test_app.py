@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
+from quarterdeck.app import App, Parts
 from quarterdeck.chat import Heard
+from quarterdeck.core.builds.announcements import Herald
 from quarterdeck.core.model.errors import TemporaryError
+from quarterdeck.engine import Engine
+from quarterdeck.testing.events import FakeEvents
 from quarterdeck.testing.store import MemoryStore
-from quarterdeck.wiring import App
 from tests.bot.doubles import MemoryTransport, heard
-from tests.worlds.world import TEMPLATES, Deck
+from tests.worlds.world import Deck
 
 
 class Full(MemoryStore):
@@ -27,15 +29,21 @@ class Full(MemoryStore):
 async def test_where_a_line_cannot_be_noted_people_are_answered_and_nothing_is_done() -> None:
     """A full disk: a command that was not noted could run twice, so it is refused; looking goes on."""
     deck = Deck()
-    settings: Any = SimpleNamespace(networks={})
-    app = App(settings, deck.catalogue, TEMPLATES)
-    app.transports = {"irc": MemoryTransport("irc", "qd", ["#deploy"])}
-    app.world = replace(deck.world, store=Full("a", lambda: datetime.now(UTC)))
-    app.reception = deck.reception
+    world = replace(deck.world, store=Full("a", lambda: datetime.now(UTC)))
+    heard_lines: asyncio.Queue[Heard] = asyncio.Queue()
+    transports = {"irc": MemoryTransport("irc", "qd", ["#deploy"])}
+    unused: Any = None
+    parts = Parts(world, deck.reception, deck.deployer, Herald(world, FakeEvents()), unused, unused, {}, unused)
+
+    async def open_parts() -> Parts:
+        return parts
+
+    app = App(transports, heard_lines, Engine(), open_parts)
+    await app._prepare()
     taken: list[Heard] = []
     app.on_heard(taken.append)
     for words in ("!deploy citoid staging", "!whoami"):
-        app._heard.put_nowait(heard(words))
+        heard_lines.put_nowait(heard(words))
     listening = asyncio.create_task(app._listen())
     await deck.until(lambda: len(taken) == 2 or listening.done())
     listening.cancel()
