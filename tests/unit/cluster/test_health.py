@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quarterdeck.core.cluster.health import Memory, State, Verdict, Wanted, hashes, judge
+from quarterdeck.core.cluster.health import Expected, Health, Memory, Verdict, judge, templates
+from quarterdeck.core.cluster.objects import get
 from quarterdeck.core.cluster.pods import pods, serving
-from quarterdeck.core.cluster.workloads import get, groups, pods_of
+from quarterdeck.core.cluster.workloads import pods_of, workloads
 
 NOW = datetime(2026, 8, 17, 14, 0, tzinfo=UTC)
 REPO = "registry.example/wikimedia/mediawiki-services-citoid"
@@ -100,20 +101,20 @@ def old_pods(count: int = 2) -> list[Object]:
     return [pod(f"o{i}", owner="citoid-old", tag="old") for i in range(count)]
 
 
-WANTED = Wanted(images={f"{NAME}:new": frozenset()}, grace=45, soak=20)
+WANTED = Expected(images={f"{NAME}:new": frozenset()}, grace=45, soak=20)
 
 
-def images(*references: str, digests: tuple[str, ...] = ()) -> Wanted:
+def images(*references: str, digests: tuple[str, ...] = ()) -> Expected:
     """These images wanted, each by these digests."""
     return replace(WANTED, images=dict.fromkeys(references, frozenset(digests)))
 
 
-def look(objects: list[Object], wanted: Wanted = WANTED, memory: Memory | None = None, after: float = 0) -> Verdict:
+def look(objects: list[Object], wanted: Expected = WANTED, memory: Memory | None = None, after: float = 0) -> Verdict:
     """One look, *after* seconds."""
     return judge(objects, wanted, memory or Memory(), NOW + timedelta(seconds=after))
 
 
-def looks(objects: list[Object], *times: float, wanted: Wanted = WANTED) -> Verdict:
+def looks(objects: list[Object], *times: float, wanted: Expected = WANTED) -> Verdict:
     """The last of several looks at the same objects."""
     memory = Memory()
     for after in times:
@@ -126,10 +127,15 @@ def test_success_needs_a_soak() -> None:
     """All new pods ready is a candidate; only after the soak with unchanged restarts it is a success."""
     objects = world(pod("a"), pod("b"))
     first = look(objects)
-    assert (first.state, first.text, first.ready, first.wanted) == (State.WAIT, "2/2 new pods, stable 0 of 20 s", 2, 2)
-    assert looks(objects, 0, 19).state is State.WAIT
+    assert (first.health, first.text, first.ready, first.wanted) == (
+        Health.WAIT,
+        "2/2 new pods, stable 0 of 20 s",
+        2,
+        2,
+    )
+    assert looks(objects, 0, 19).health is Health.WAIT
     done = looks(objects, 0, 10, 20)
-    assert (done.state, done.text, done.stable) == (State.OK, "2/2 new pods, stable 20 s", 20)
+    assert (done.health, done.text, done.stable) == (Health.OK, "2/2 new pods, stable 20 s", 20)
     assert done.digest == "not asked"
     assert looks(world(pod("a"), replicas=1), 0, 20).text == "1/1 new pod, stable 20 s"
 
@@ -138,15 +144,15 @@ def test_a_restart_begins_the_soak_anew() -> None:
     """A restart, or another pod, during the soak starts it again."""
     memory = look(world(pod("a"), pod("b"))).memory
     restarted = look(world(pod("a", container(restarts=1)), pod("b")), memory=memory, after=19)
-    assert (restarted.state, restarted.stable) == (State.WAIT, 0)
+    assert (restarted.health, restarted.stable) == (Health.WAIT, 0)
     assert look(world(pod("a"), pod("c")), memory=memory, after=30).stable == 0
 
 
 def test_too_few_pods_or_old_ones_mean_waiting() -> None:
     """Until all new pods are ready and no old one is left, the verdict waits and says who serves."""
     verdict = look(world(pod("a"), pod("b", ready=False), *old_pods()))
-    assert (verdict.state, verdict.text, verdict.old) == (State.WAIT, "1/2 new pods, 2 old pods still serve", 2)
-    assert look(world(pod("a"), pod("b"), *old_pods(1))).state is State.WAIT
+    assert (verdict.health, verdict.text, verdict.old) == (Health.WAIT, "1/2 new pods, 2 old pods still serve", 2)
+    assert look(world(pod("a"), pod("b"), *old_pods(1))).health is Health.WAIT
     ending = pod("o", owner="citoid-old", deletionTimestamp="2026-08-17T14:00:00Z")
     assert look(world(pod("a"), pod("b"), ending)).text == "2/2 new pods, stable 0 of 20 s"
     assert look(world(pod("a", deletionTimestamp="x"), pod("b"))).text == "1/2 new pods"
@@ -158,7 +164,7 @@ def test_crashes_are_bad_and_final_after_the_grace() -> None:
     crash["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}
     objects = world(pod("a", crash, ready=False), pod("b", crash, ready=False), *old_pods())
     first = look(objects)
-    assert first.state is State.BAD
+    assert first.health is Health.BAD
     assert not first.terminal
     assert first.text == "2/2 new pods crash (exit 1); 2/2 old pods serve"
     assert (first.reason, first.pod, first.container, first.exit_code) == ("Crash", "a", "main", 1)
@@ -187,7 +193,7 @@ def test_a_bad_reason_that_goes_away_is_forgotten() -> None:
     bad = world(pod("a", waiting("ErrImagePull"), ready=False))
     memory = look(bad).memory
     good = look(world(pod("a", ready=False)), memory=memory, after=30)
-    assert good.state is State.WAIT
+    assert good.health is Health.WAIT
     assert not look(bad, memory=good.memory, after=60).terminal
     other = [
         deployment(),
@@ -216,14 +222,14 @@ def test_a_bad_reason_that_goes_away_is_forgotten() -> None:
 def test_bad_reasons_have_words(status: Object, reason: str, words: str) -> None:
     """Each way to fail is named in a few words."""
     verdict = look(world(pod("a", status, ready=False)))
-    assert (verdict.state, verdict.reason) == (State.BAD, reason)
+    assert (verdict.health, verdict.reason) == (Health.BAD, reason)
     assert words in verdict.text
 
 
 @pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing", ""])
 def test_normal_reasons_to_wait_are_not_bad(reason: str) -> None:
     """A container that is being created is no failure."""
-    assert look(world(pod("a", waiting(reason), ready=False))).state is State.WAIT
+    assert look(world(pod("a", waiting(reason), ready=False))).health is Health.WAIT
 
 
 def test_some_reasons_need_no_grace() -> None:
@@ -262,13 +268,13 @@ def test_init_containers_count() -> None:
     done = container(
         "init", ready=True, state={"terminated": {"exitCode": 0}}, lastState={"terminated": {"exitCode": 1}}
     )
-    assert look(world(pod("a", ready=False, init=(done,)))).state is State.WAIT
+    assert look(world(pod("a", ready=False, init=(done,)))).health is Health.WAIT
     again = container("init", ready=False, state={"running": {}}, lastState={"terminated": {"exitCode": 3}})
     assert look(world(pod("a", ready=False, init=(again,)))).exit_code == 3
     once = container(
         "init", ready=False, state={"terminated": {"exitCode": 0}}, lastState={"terminated": {"exitCode": 1}}
     )
-    assert look(world(pod("a", ready=False, init=(once,)))).state is State.WAIT
+    assert look(world(pod("a", ready=False, init=(once,)))).health is Health.WAIT
 
 
 def test_pods_without_a_node_or_evicted_are_bad() -> None:
@@ -286,9 +292,9 @@ def test_restarts_that_rise_are_bad() -> None:
     """Pods that are ready in between but restart again and again are bad; restarts of last week are not."""
     old = world(pod("a", container(restarts=9)), pod("b"))
     memory = look(old).memory
-    assert look(old).state is State.WAIT
+    assert look(old).health is Health.WAIT
     rising = look(world(pod("a", container(restarts=11)), pod("b")), memory=memory, after=5)
-    assert (rising.state, rising.reason) == (State.BAD, "Restarts")
+    assert (rising.health, rising.reason) == (Health.BAD, "Restarts")
     assert rising.text == "1/2 new pods keep restarting"
 
 
@@ -308,9 +314,9 @@ def test_the_worst_reason_speaks() -> None:
 def test_only_the_newest_replica_set_is_judged() -> None:
     """Old pods may crash for reasons of their own."""
     crashing = pod("o", waiting("CrashLoopBackOff"), ready=False, owner="citoid-old", tag="old")
-    assert look(world(pod("a"), crashing)).state is State.WAIT
+    assert look(world(pod("a"), crashing)).health is Health.WAIT
     foreign = pod("x", waiting("CrashLoopBackOff"), ready=False, owner="somebody")
-    assert looks(world(pod("a"), pod("b"), foreign), 0, 20).state is State.OK
+    assert looks(world(pod("a"), pod("b"), foreign), 0, 20).health is Health.OK
 
 
 def test_unseen_changes_are_waited_for() -> None:
@@ -320,21 +326,20 @@ def test_unseen_changes_are_waited_for() -> None:
     young = look([deployment(revision="3"), replica_set(), pod("a")])
     assert young.text == "Deployment citoid-main: no new ReplicaSet yet"
     bare = look([deployment(revision=""), replica_set(revision=""), pod("a")])
-    assert bare.state is State.WAIT
+    assert bare.health is Health.WAIT
     late = {"type": "Progressing", "reason": "ProgressDeadlineExceeded"}
     failed = {"type": "ReplicaFailure", "status": "True"}
     stale = look([deployment(observedGeneration=4, conditions=[late, failed]), replica_set(), pod("a")])
-    assert stale.state is State.WAIT
+    assert stale.health is Health.WAIT
 
 
 def test_missing_data_is_no_verdict() -> None:
-    """Nothing shown, a workload missing, or no pods at all although some exist: cannot tell, memory kept."""
+    """Nothing shown, nothing of the release, or no pods at all although some exist: cannot tell, memory kept."""
     memory = Memory(ready_since=NOW)
-    assert look([], memory=memory).state is State.UNKNOWN
+    assert look([], memory=memory).health is Health.UNKNOWN
     assert look([], memory=memory).memory == memory
-    wanted = replace(WANTED, workloads=frozenset({("Deployment", "other")}))
-    verdict = look(world(pod("a")), wanted)
-    assert verdict.text == "cannot tell: the cluster shows no Deployment other"
+    other_release = replace(WANTED, releases=frozenset({"other"}))
+    assert look(world(pod("a")), other_release).text == "cannot tell: the cluster shows no workload"
     blind = look([deployment() | {"status": {"observedGeneration": 5, "replicas": 2}}])
     assert blind.text == "cannot tell: the cluster shows no pods"
     assert look([deployment(), replica_set()]).text == "0/2 new pods"
@@ -343,7 +348,7 @@ def test_missing_data_is_no_verdict() -> None:
 def test_no_replicas_is_said() -> None:
     """A workload with 0 replicas has nothing to see, and that is the verdict."""
     verdict = look([deployment(replicas=0), replica_set()])
-    assert (verdict.state, verdict.text) == (State.OK, "0 replicas wanted: nothing runs")
+    assert (verdict.health, verdict.text) == (Health.OK, "0 replicas wanted: nothing runs")
     assert look([deployment(replicas=None), replica_set()]).wanted == 1
 
 
@@ -357,13 +362,13 @@ def test_a_paused_deployment_is_bad() -> None:
 def test_another_image_is_bad_once_applied() -> None:
     """Templates and new pods must carry the wanted tag; sidecars do not matter."""
     verdict = look(world(pod("a", tag="old"), tag="old"))
-    assert (verdict.state, verdict.reason) == (State.BAD, "AnotherImage")
+    assert (verdict.health, verdict.reason) == (Health.BAD, "AnotherImage")
     assert "another image: old instead of new" in verdict.text
     assert look(world(pod("a", tag="old"))).pod == "a"
     none = look(world(pod("a")), images("other/name:new"))
     assert none.text == "another image: no container runs other/name:new"
-    assert look(world(pod("a")), images()).state is State.WAIT
-    assert look(world(pod("a")), images(f"{REPO}:new")).state is State.WAIT
+    assert look(world(pod("a")), images()).health is Health.WAIT
+    assert look(world(pod("a")), images(f"{REPO}:new")).health is Health.WAIT
 
 
 def test_while_the_apply_runs_the_old_image_is_no_failure() -> None:
@@ -372,44 +377,44 @@ def test_while_the_apply_runs_the_old_image_is_no_failure() -> None:
     bad = pod("o", waiting("CrashLoopBackOff"), ready=False, owner="citoid-old", tag="old")
     before = [deployment(tag="old", revision="1"), replica_set("citoid-old", "1"), bad]
     assert look(before, watching).text == "no new pods yet"
-    ignoring = replace(watching, images={}, ignore=hashes(before))
-    assert hashes(before) == {"old"}
+    ignoring = replace(watching, images={}, ignored_templates=templates(before))
+    assert templates(before) == {"old"}
     assert look(before, ignoring).text == "no new pods yet"
     after = world(pod("a", waiting("CrashLoopBackOff"), ready=False), bad)
     assert look(after, ignoring).text == "1/1 new pods crash"
-    assert look(after, replace(watching, ignore=hashes(before))).state is State.BAD
+    assert look(after, replace(watching, ignored_templates=templates(before))).health is Health.BAD
 
 
 def test_only_the_releases_asked_for_are_judged() -> None:
-    """Workloads of other releases in the namespace do not count, named ones always do."""
+    """Workloads of other releases in the namespace do not count."""
     canary = deployment(replicas=8)
     canary["metadata"] |= {"name": "canary", "uid": "d2", "annotations": {"meta.helm.sh/release-name": "canary"}}
     objects = [*world(pod("a"), pod("b")), canary]
     main = replace(WANTED, releases=frozenset({"main"}))
-    assert looks(objects, 0, 20, wanted=main).state is State.OK
+    assert looks(objects, 0, 20, wanted=main).health is Health.OK
     assert look(objects).wanted == 10
-    both = replace(main, workloads=frozenset({("Deployment", "canary")}))
+    both = replace(main, releases=frozenset({"main", "canary"}))
     assert look(objects, both).text == "Deployment canary: no new ReplicaSet yet"
 
 
 @pytest.mark.parametrize(
     ("image_id", "state", "told"),
     [
-        (f"{REPO}@{DIGEST}", State.OK, "match"),
-        (f"docker-pullable://{REPO}@{DIGEST}", State.OK, "match"),
-        (f"{REPO}@{OTHER}", State.BAD, "not asked"),
-        (OTHER, State.OK, "not shown"),
-        (f"docker://{OTHER}", State.OK, "not shown"),
-        (f"{REPO}@sha256:short", State.OK, "not shown"),
-        ("", State.OK, "not shown"),
+        (f"{REPO}@{DIGEST}", Health.OK, "match"),
+        (f"docker-pullable://{REPO}@{DIGEST}", Health.OK, "match"),
+        (f"{REPO}@{OTHER}", Health.BAD, "not asked"),
+        (OTHER, Health.OK, "not shown"),
+        (f"docker://{OTHER}", Health.OK, "not shown"),
+        (f"{REPO}@sha256:short", Health.OK, "not shown"),
+        ("", Health.OK, "not shown"),
     ],
 )
-def test_the_digest_must_be_the_registrys(image_id: str, state: State, told: str) -> None:
+def test_the_digest_must_be_the_registrys(image_id: str, state: Health, told: str) -> None:
     """Where the runtime shows a registry digest it must be the one the tag names; where not, that is said."""
     objects = world(pod("a", container(image_id=image_id), container("tls", image_id=f"x@{OTHER}")), replicas=1)
     verdict = looks(objects, 0, 20, wanted=images(f"{NAME}:new", digests=(DIGEST,)))
-    assert (verdict.state, verdict.digest) == (state, told)
-    if state is State.BAD:
+    assert (verdict.health, verdict.digest) == (state, told)
+    if state is Health.BAD:
         assert verdict.text.startswith("1/1 new pods run another digest: sha256:bbb")
     else:
         assert ("digest not shown" in verdict.text) is (told == "not shown")
@@ -436,13 +441,13 @@ def test_each_image_of_a_part_is_compared_with_its_own() -> None:
     """Two releases with an image each: both must run theirs, and one of them cannot stand for the other."""
     both = images(*EVALUATORS)
     good = [*release("js", f"{JS}:new"), *release("py", f"{PY}:new")]
-    assert looks(good, 0, 20, wanted=both).state is State.OK
+    assert looks(good, 0, 20, wanted=both).health is Health.OK
     old = look([*release("js", f"{JS}:new"), *release("py", f"{PY}:old")], both)
     assert (old.reason, old.pod) == ("AnotherImage", "pod-py")
     assert old.text.startswith("1/2 new pods another image: old instead of new")
     alone = look(release("js", f"{JS}:new"), both)
     assert alone.text == "another image: no container runs evaluator-python:new"
-    assert alone.state is State.BAD
+    assert alone.health is Health.BAD
     other = images("evaluator-javascript:new", "evaluator-python:other")
     assert look(good, other).text.startswith("1/2 new pods another image: new instead of other")
 
@@ -455,9 +460,9 @@ def test_a_part_that_has_come_is_judged_while_the_apply_brings_the_rest() -> Non
     rest = release("py", f"{PY}:old")
     assert look(first, watching).text.startswith("1/1 new pods crash")
     assert look([*first, *rest], watching).text == "no new pods yet"
-    assert look([*first, *rest], replace(watching, ignore=hashes(rest))).reason == "Crash"
+    assert look([*first, *rest], replace(watching, ignored_templates=templates(rest))).reason == "Crash"
     first[2]["status"]["containerStatuses"] = [container()]
-    assert look([*first, *rest], replace(watching, ignore=hashes(rest))).state is State.WAIT
+    assert look([*first, *rest], replace(watching, ignored_templates=templates(rest))).health is Health.WAIT
     assert look(release("x", "registry.example/x:1"), watching).text == "no new pods yet"
 
 
@@ -469,7 +474,7 @@ def test_several_flavours_of_one_repository() -> None:
     """Any of the wanted tags is right for a container of that repository, and each must be run by somebody."""
     wanted = images(*FLAVOURS)
     good = [*release("main", f"{BOX}:T-score83"), *release("next", f"{BOX}:T-score81")]
-    assert looks(good, 0, 20, wanted=wanted).state is State.OK
+    assert looks(good, 0, 20, wanted=wanted).health is Health.OK
     one = look([*release("main", f"{BOX}:T-score83"), *release("next", f"{BOX}:T-score83")], wanted)
     assert one.text == "another image: no container runs wikimedia/shellbox:T-score81"
     old = look([*release("main", f"{BOX}:T-score83"), *release("next", f"{BOX}:S-score81")], wanted)
@@ -482,18 +487,18 @@ def test_several_flavours_of_one_repository() -> None:
 @pytest.mark.parametrize(
     ("shown", "asked", "state", "told"),
     [
-        ((DIGEST, OTHER), (DIGEST, OTHER), State.OK, "match"),
-        ((DIGEST, ""), (DIGEST, OTHER), State.OK, "not shown"),
-        ((DIGEST, ""), (DIGEST, ""), State.OK, "match"),
-        ((DIGEST, OTHER), (DIGEST, ""), State.OK, "match"),
-        ((DIGEST, OTHER), ("", ""), State.OK, "not asked"),
-        ((OTHER, DIGEST), (DIGEST, OTHER), State.BAD, "not asked"),
-        ((DIGEST, DIGEST), (DIGEST, OTHER), State.BAD, "not asked"),
+        ((DIGEST, OTHER), (DIGEST, OTHER), Health.OK, "match"),
+        ((DIGEST, ""), (DIGEST, OTHER), Health.OK, "not shown"),
+        ((DIGEST, ""), (DIGEST, ""), Health.OK, "match"),
+        ((DIGEST, OTHER), (DIGEST, ""), Health.OK, "match"),
+        ((DIGEST, OTHER), ("", ""), Health.OK, "not asked"),
+        ((OTHER, DIGEST), (DIGEST, OTHER), Health.BAD, "not asked"),
+        ((DIGEST, DIGEST), (DIGEST, OTHER), Health.BAD, "not asked"),
     ],
 )
 @pytest.mark.parametrize("names", [EVALUATORS, FLAVOURS], ids=["two repositories", "two flavours"])
 def test_each_digest_is_compared_with_its_own_reference(
-    names: tuple[str, str], shown: tuple[str, str], asked: tuple[str, str], state: State, told: str
+    names: tuple[str, str], shown: tuple[str, str], asked: tuple[str, str], state: Health, told: str
 ) -> None:
     """A digest of one image is no excuse for another; all that were asked for must be shown to match."""
     wanted = replace(WANTED, images={n: frozenset({d} if d else ()) for n, d in zip(names, asked, strict=True)})
@@ -502,8 +507,8 @@ def test_each_digest_is_compared_with_its_own_reference(
         full = f"registry.example/{name}"
         objects += release(f"r{n}", full, f"{full.partition(':')[0]}@{digest}" if digest else "")
     verdict = looks(objects, 0, 20, wanted=wanted)
-    assert (verdict.state, verdict.digest) == (state, told)
-    assert verdict.state is State.OK or verdict.reason == "AnotherDigest"
+    assert (verdict.health, verdict.digest) == (state, told)
+    assert verdict.health is Health.OK or verdict.reason == "AnotherDigest"
     assert ("digest not shown" in verdict.text) is (told == "not shown")
 
 
@@ -513,7 +518,7 @@ def test_an_image_that_no_pod_runs_has_no_digest_to_show() -> None:
     none[0]["spec"]["replicas"] = 0
     objects = [*release("js", f"{JS}:new", f"{JS}@{DIGEST}"), *none]
     verdict = looks(objects, 0, 20, wanted=images(*EVALUATORS, digests=(DIGEST,)))
-    assert (verdict.state, verdict.digest) == (State.OK, "not shown")
+    assert (verdict.health, verdict.digest) == (Health.OK, "not shown")
 
 
 def owned(kind: str, name: str, **labels: str) -> Object:
@@ -536,7 +541,7 @@ def test_stateful_sets_are_judged_by_update_revision() -> None:
     new = [owned("StatefulSet", f"n{i}", **{"controller-revision-hash": "r2"}) for i in range(2)]
     old = owned("StatefulSet", "o", **{"controller-revision-hash": "r1"})
     assert look([stateful, new[0], old]).text == "1/2 new pods, 1 old pods still serve"
-    assert looks([stateful, *new], 0, 20).state is State.OK
+    assert looks([stateful, *new], 0, 20).health is Health.OK
     assert look([stateful | {"status": {}}, *new]).text == "StatefulSet x: no revision yet"
 
 
@@ -549,7 +554,7 @@ def test_daemon_sets_are_judged_by_template_generation() -> None:
         "spec": {"template": {"spec": spec()}},
         "status": {"desiredNumberScheduled": 1},
     }
-    assert looks([daemon, owned("DaemonSet", "n", **{"pod-template-generation": "7"})], 0, 20).state is State.OK
+    assert looks([daemon, owned("DaemonSet", "n", **{"pod-template-generation": "7"})], 0, 20).health is Health.OK
     assert look([daemon, owned("DaemonSet", "n", **{"pod-template-generation": "6"})]).old == 1
 
 
@@ -607,8 +612,8 @@ def test_any_objects_are_judged(shapes: list[tuple[str, Any]]) -> None:
     """Objects of any shape give a verdict, never an exception, and never a success."""
     objects = [{"kind": kind, **junk} if isinstance(junk, dict) else {"kind": kind} for kind, junk in shapes]
     verdict = looks(objects, 0, 100, wanted=images(f"{NAME}:new", "any:", digests=(DIGEST,)))
-    assert verdict.state is not State.OK or verdict.wanted == 0
-    assert len(groups(objects)) <= len(objects)
+    assert verdict.health is not Health.OK or verdict.wanted == 0
+    assert len(workloads(objects)) <= len(objects)
     serving(objects, [NAME])
     pods(objects, [NAME])
-    hashes(objects)
+    templates(objects)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from quarterdeck.core.cluster.workloads import (
+from quarterdeck.core.cluster.objects import (
     Object,
     get,
+    is_pod,
     is_ready,
     items,
     name_of,
@@ -38,9 +39,8 @@ def pods(
     objects: Sequence[Object], images: Collection[str] = (), suffixes: Collection[str] = (), only: bool = False
 ) -> tuple[Pod, ...]:
     """All pods, by name, or *only* those that run one of the images; *images* and *suffixes* as in `serving`."""
-    shown = (o for o in objects if text(o, "kind") == "Pod" and (not only or _running(o, images)))
-    found = (_pod(o, images, suffixes) for o in shown)
-    return tuple(sorted(found, key=lambda p: p.name))
+    shown = [item for item in objects if is_pod(item) and (not only or _running(item, images))]
+    return tuple(sorted((_pod(item, images, suffixes) for item in shown), key=lambda pod: pod.name))
 
 
 def serving(
@@ -51,50 +51,62 @@ def serving(
     Args:
         objects: items as `kubectl get -o json` gives them.
         images: repositories that count, without host and tag; of none nothing counts.
-        suffixes: ends that a tag in the registry has beyond the one in git; the longest that fits is cut off.
+        suffixes: what a tag in the registry has beyond the one in git; the longest that fits is cut off.
     """
     counts: dict[str, tuple[int, int]] = {}
-    for o in objects:
-        if text(o, "kind") != "Pod" or get(o, "metadata", "deletionTimestamp") is not None:
+    for pod in objects:
+        if not is_pod(pod) or get(pod, "metadata", "deletionTimestamp") is not None:
             continue
-        for tag in {_in_git(t, suffixes) for _, t in _running(o, images)}:
-            ready, of_all = counts.get(tag, (0, 0))
-            counts[tag] = (ready + is_ready(o), of_all + 1)
+        for tag in {_in_git(registry_tag, suffixes) for _, registry_tag in _running(pod, images)}:
+            ready, in_all = counts.get(tag, (0, 0))
+            counts[tag] = (ready + is_ready(pod), in_all + 1)
     return counts
 
 
-def _containers(pod: Object) -> list[tuple[str, str]]:
-    return [split_image(text(c, "image")) for c in items(pod, "spec", "containers")]
+def _container_images(pod: Object) -> list[tuple[str, str]]:
+    """(repository, tag) of each container."""
+    return [split_image(text(container, "image")) for container in items(pod, "spec", "containers")]
 
 
 def _running(pod: Object, images: Collection[str]) -> list[tuple[str, str]]:
     """(repository, tag) of the containers that run one of these repositories."""
-    return [(name, tag) for name, tag in _containers(pod) if any(same_repository(name, image) for image in images)]
+    running = []
+    for repository, tag in _container_images(pod):
+        if any(same_repository(repository, image) for image in images):
+            running.append((repository, tag))
+    return running
 
 
 def _in_git(tag: str, suffixes: Collection[str]) -> str:
     """The tag as git has it; one that is nothing but a suffix stays."""
-    return tag.removesuffix(max((s for s in suffixes if tag.endswith(s) and tag != s), key=len, default=""))
+    fitting = [suffix for suffix in suffixes if tag.endswith(suffix) and tag != suffix]
+    return tag.removesuffix(max(fitting, key=len, default=""))
 
 
-def _pod(o: Object, images: Collection[str], suffixes: Collection[str]) -> Pod:
-    _, tag = (_running(o, images) or _containers(o) or [("", "")])[0]
-    leaving = get(o, "metadata", "deletionTimestamp") is not None
-    ready = is_ready(o) and not leaving
-    return Pod(
-        name_of(o), _in_git(tag, suffixes), ready, "leaving" if leaving else "ready" if ready else _trouble(o), leaving
-    )
+def _pod(pod: Object, images: Collection[str], suffixes: Collection[str]) -> Pod:
+    shown_images = _running(pod, images) or _container_images(pod) or [("", "")]
+    _, tag = shown_images[0]
+    leaving = get(pod, "metadata", "deletionTimestamp") is not None
+    ready = is_ready(pod) and not leaving
+    if leaving:
+        words = "leaving"
+    elif ready:
+        words = "ready"
+    else:
+        words = _trouble(pod)
+    return Pod(name_of(pod), _in_git(tag, suffixes), ready, words, leaving)
 
 
-def _trouble(o: Object) -> str:
-    said: list[str] = []
-    for status in items(o, "status", "containerStatuses"):
+def _trouble(pod: Object) -> str:
+    """Why a pod is not ready, container by container."""
+    reasons: list[str] = []
+    for status in items(pod, "status", "containerStatuses"):
         reason = text(status, "state", "waiting", "reason") or text(status, "state", "terminated", "reason")
-        code = get(status, "lastState", "terminated", "exitCode")
-        if code is None:
-            code = get(status, "state", "terminated", "exitCode")
+        exit_code = get(status, "lastState", "terminated", "exitCode")
+        if exit_code is None:
+            exit_code = get(status, "state", "terminated", "exitCode")
         if reason:
-            said.append(f"{reason}{f' (exit {code})' if code is not None else ''}")
-        if restarts := number(status, "restartCount"):
-            said.append(f"{restarts} restarts")
-    return ", ".join(said) or f"{text(o, 'status', 'phase') or 'Pending'}, not ready"
+            reasons.append(reason if exit_code is None else f"{reason} (exit {exit_code})")
+        if restart_count := number(status, "restartCount"):
+            reasons.append(f"{restart_count} restarts")
+    return ", ".join(reasons) or f"{text(pod, 'status', 'phase') or 'Pending'}, not ready"

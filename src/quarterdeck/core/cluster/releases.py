@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,28 +17,22 @@ def documents(text: bytes) -> list[Any]:
     Raises:
         PermanentError: it is not JSON.
     """
-    found, rest, decoder = [], text.decode(errors="replace").strip(), json.JSONDecoder()
-    while rest:
+    decoder = json.JSONDecoder()
+    unread = text.decode(errors="replace").strip()
+    read: list[Any] = []
+    while unread:
         try:
-            document, end = decoder.raw_decode(rest)
+            document, end = decoder.raw_decode(unread)
         except ValueError as error:
             raise PermanentError("helmfile or helm gave something that is not JSON") from error
-        found.append(document)
-        rest = rest[end:].lstrip()
-    return found
+        read.append(document)
+        unread = unread[end:].lstrip()
+    return read
 
 
 def releases(listed: bytes, revisions: bytes) -> tuple[Release, ...]:
     """Helmfile's list joined with helm's: what `releases.json` and `revisions.json` of a job say together."""
     return _joined(documents(listed), documents(revisions))
-
-
-def _joined(listed: Sequence[Any], revisions: Sequence[Any]) -> tuple[Release, ...]:
-    live = {
-        (str(entry.get("name")), str(entry.get("namespace"))): entry for array in revisions for entry in array or ()
-    }
-    wanted = [entry for array in listed for entry in array or () if _installs(entry)]
-    return tuple(_release(entry, live.get((str(entry["name"]), str(entry["namespace"])))) for entry in wanted)
 
 
 def from_live(text: bytes) -> tuple[Release, ...]:
@@ -47,24 +41,17 @@ def from_live(text: bytes) -> tuple[Release, ...]:
     return _joined([listed], revisions)
 
 
-def with_descriptions(found: Sequence[Release], text: bytes) -> tuple[Release, ...]:
-    """What `commands.describe` printed, added to the releases it was asked for."""
-    known: dict[str, list[Any]] = {}
-    for document in documents(text):
-        if isinstance(document, str):
-            name = document
-            known[name] = []
-        else:
-            known[name].append(document)
-    return tuple(_described(release, known.get(release.name, [])) for release in found)
+def _joined(listed: Sequence[Any], revisions: Sequence[Any]) -> tuple[Release, ...]:
+    """The releases that helmfile would install, each with its live revision where helm has one."""
+    live = {(str(entry.get("name")), str(entry.get("namespace"))): entry for entry in _entries(revisions)}
+    installed = [entry for entry in _entries(listed) if _installs(entry)]
+    return tuple(_release(entry, live.get((str(entry["name"]), str(entry["namespace"])))) for entry in installed)
 
 
-def _described(release: Release, said: Sequence[Any]) -> Release:
-    history = said[0] if said else ()
-    labels = said[1] if len(said) > 1 else {}
-    notes = {int(entry.get("revision", 0)): str(entry.get("description", "")) for entry in history or ()}
-    words = {str(key): str(value) for key, value in labels.items()}
-    return replace(release, description=notes.get(release.revision, ""), labels=words)
+def _entries(arrays: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
+    """The entries of several JSON arrays, some of which may be null."""
+    for array in arrays:
+        yield from array or ()
 
 
 def _installs(entry: Mapping[str, Any]) -> bool:
@@ -72,18 +59,47 @@ def _installs(entry: Mapping[str, Any]) -> bool:
 
 
 def _release(entry: Mapping[str, Any], live: Mapping[str, Any] | None) -> Release:
-    found = Release(str(entry["name"]), str(entry["namespace"]), str(entry.get("chart", "")))
+    wanted = Release(str(entry["name"]), str(entry["namespace"]), str(entry.get("chart", "")))
     if live is None:
-        return found
+        return wanted
     return replace(
-        found,
-        chart=str(live.get("chart", found.chart)),
+        wanted,
+        chart=str(live.get("chart", wanted.chart)),
         revision=int(live.get("revision", 0)),
         status=str(live.get("status", "")),
     )
 
 
+def with_descriptions(plain: Sequence[Release], text: bytes) -> tuple[Release, ...]:
+    """The releases with what `commands.describe` printed of them: for each its name, its history, its labels."""
+    by_name: dict[str, list[Any]] = {}
+    for document in documents(text):
+        if isinstance(document, str):
+            name = document
+            by_name[name] = []
+        else:
+            by_name[name].append(document)
+    return tuple(_described(release, by_name.get(release.name, [])) for release in plain)
+
+
+def _described(release: Release, told: Sequence[Any]) -> Release:
+    """The release with the description of its live revision, and its labels."""
+    history = told[0] if told else ()
+    labels = told[1] if len(told) > 1 else {}
+    descriptions = {int(entry.get("revision", 0)): str(entry.get("description", "")) for entry in history or ()}
+    return replace(
+        release,
+        description=descriptions.get(release.revision, ""),
+        labels={str(key): str(value) for key, value in labels.items()},
+    )
+
+
 def digests(text: bytes) -> dict[str, str]:
     """What `diff.releases` of a job says: release -> SHA-256 of its part of the diff."""
-    lines = (line.split() for line in text.decode(errors="replace").splitlines())
-    return {words[0]: words[1] for words in lines if len(words) == 2}
+    digest_of: dict[str, str] = {}
+    for line in text.decode(errors="replace").splitlines():
+        words = line.split()
+        if len(words) == 2:
+            release, digest = words
+            digest_of[release] = digest
+    return digest_of

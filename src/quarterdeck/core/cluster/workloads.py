@@ -1,17 +1,15 @@
 """Finds workloads and the pods of their newest template in what `kubectl get -o json` shows.
 
-Objects are untrusted: a field that is missing or of another type reads as empty, nothing raises.
 Newest means, for a Deployment, the ReplicaSet whose `deployment.kubernetes.io/revision` is the Deployment's
 own; for a StatefulSet `status.updateRevision`; for a DaemonSet its template generation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-Object = Mapping[str, Any]
+from quarterdeck.core.cluster.objects import Object, is_leaving, is_pod, items, name_of, number, text
 
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 REVISION = "deployment.kubernetes.io/revision"
@@ -20,12 +18,13 @@ _GENERATION = "deprecated.daemonset.template.generation"
 
 
 @dataclass(frozen=True)
-class Group:
-    """A workload, and its pods divided into new and old.
+class Workload:
+    """A Deployment, StatefulSet or DaemonSet, and its pods divided into new and old.
 
     Attributes:
-        wanted: pods it asks for.
-        hash: what tells its newest template from others; empty while nobody knows.
+        manifest: the object itself.
+        replicas: pods it asks for.
+        template: what tells its newest pod template from others; empty while nobody knows.
         waiting: why its pods cannot be judged yet; empty when they can.
         replica_set: the newest ReplicaSet, Deployments only.
         new: pods of the newest template that are not being deleted.
@@ -34,142 +33,106 @@ class Group:
 
     kind: str
     name: str
-    workload: Object
-    wanted: int
-    hash: str = ""
+    manifest: Object
+    replicas: int
+    template: str = ""
     waiting: str = ""
     replica_set: Object | None = None
     new: tuple[Object, ...] = ()
     old: tuple[Object, ...] = ()
 
+    @property
+    def release(self) -> str:
+        """The Helm release it belongs to, by Helm's own annotation."""
+        return text(self.manifest, "metadata", "annotations", RELEASE)
 
-def groups(objects: Sequence[Object]) -> tuple[Group, ...]:
+
+def workloads(objects: Sequence[Object]) -> tuple[Workload, ...]:
     """All workloads among *objects*, each with its pods."""
-    return tuple(_group(o, objects) for o in objects if text(o, "kind") in KINDS)
+    return tuple(_workload(manifest, objects) for manifest in objects if text(manifest, "kind") in KINDS)
 
 
-def get(value: Any, *keys: str) -> Any:
-    """A field below mappings, None when it is not there."""
-    for key in keys:
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(key)
-    return value
-
-
-def text(value: Any, *keys: str) -> str:
-    """A text field, "" when it is not there or no text."""
-    found = get(value, *keys)
-    return found if isinstance(found, str) else ""
-
-
-def number(value: Any, *keys: str, default: int = 0) -> int:
-    """An integer field."""
-    found = get(value, *keys)
-    return found if isinstance(found, int) and not isinstance(found, bool) else default
-
-
-def items(value: Any, *keys: str) -> tuple[Object, ...]:
-    """A list field's mappings."""
-    found = get(value, *keys)
-    return tuple(i for i in found if isinstance(i, Mapping)) if isinstance(found, list | tuple) else ()
-
-
-def name_of(o: Object) -> str:
-    """`metadata.name`."""
-    return text(o, "metadata", "name")
-
-
-def condition(o: Object, kind: str) -> Object:
-    """The condition of that type, empty when there is none."""
-    return next((c for c in items(o, "status", "conditions") if text(c, "type") == kind), {})
-
-
-def is_ready(pod: Object) -> bool:
-    """Whether Kubernetes sends traffic to the pod."""
-    return text(condition(pod, "Ready"), "status") == "True" and not get(pod, "metadata", "deletionTimestamp")
-
-
-def containers(spec: Any) -> Iterator[Object]:
-    """Init containers, then containers of a pod spec."""
-    yield from items(spec, "initContainers")
-    yield from items(spec, "containers")
-
-
-def pods_of(workload: Object, objects: Sequence[Object]) -> tuple[Object, ...]:
+def pods_of(manifest: Object, objects: Sequence[Object]) -> tuple[Object, ...]:
     """All pods a workload controls, new and old, also those being deleted."""
-    owners = [workload]
-    if text(workload, "kind") == "Deployment":
-        owners = [o for o in objects if text(o, "kind") == "ReplicaSet" and _owned(o, workload)]
-    pods = (o for o in objects if text(o, "kind") == "Pod")
-    return tuple(p for p in pods if any(_owned(p, owner) for owner in owners))
+    controllers = [manifest]
+    if text(manifest, "kind") == "Deployment":
+        controllers = _replica_sets(manifest, objects)
+    pods = [item for item in objects if is_pod(item)]
+    return tuple(pod for pod in pods if _controlled_by_any(pod, controllers))
 
 
-def _group(workload: Object, objects: Sequence[Object]) -> Group:
-    kind, name = text(workload, "kind"), name_of(workload)
-    wanted = number(workload, "spec", "replicas", default=1)
+def _workload(manifest: Object, objects: Sequence[Object]) -> Workload:
+    kind = text(manifest, "kind")
+    replicas = number(manifest, "spec", "replicas", default=1)
     if kind == "DaemonSet":
-        wanted = number(workload, "status", "desiredNumberScheduled")
-    plain = Group(kind, name, workload, wanted)
-    if number(workload, "metadata", "generation") > number(workload, "status", "observedGeneration"):
-        return Group(kind, name, workload, wanted, waiting="the controller has not seen the change yet")
+        replicas = number(manifest, "status", "desiredNumberScheduled")
+    undivided = Workload(kind, name_of(manifest), manifest, replicas)
+    if number(manifest, "metadata", "generation") > number(manifest, "status", "observedGeneration"):
+        return replace(undivided, waiting="the controller has not seen the change yet")
     if kind == "Deployment":
-        return _deployment(plain, objects)
-    mine = pods_of(workload, objects)
+        return _divided_by_replica_set(undivided, objects)
+    pods = pods_of(manifest, objects)
     if kind == "StatefulSet":
-        return _divided(plain, mine, "controller-revision-hash", text(workload, "status", "updateRevision"))
-    generation = text(workload, "metadata", "annotations", _GENERATION)
-    return _divided(plain, mine, "pod-template-generation", generation)
+        revision = text(manifest, "status", "updateRevision")
+        return _divided_by_label(undivided, pods, "controller-revision-hash", revision)
+    generation = text(manifest, "metadata", "annotations", _GENERATION)
+    return _divided_by_label(undivided, pods, "pod-template-generation", generation)
 
 
-def _deployment(group: Group, objects: Sequence[Object]) -> Group:
-    sets = [o for o in objects if text(o, "kind") == "ReplicaSet" and _owned(o, group.workload)]
-    revision = text(group.workload, "metadata", "annotations", REVISION)
-    newest = next((s for s in sets if revision and text(s, "metadata", "annotations", REVISION) == revision), None)
+def _divided_by_replica_set(deployment: Workload, objects: Sequence[Object]) -> Workload:
+    """A Deployment with the pods of its newest ReplicaSet as new, those of all others as old."""
+    replica_sets = _replica_sets(deployment.manifest, objects)
+    newest = _newest_replica_set(deployment.manifest, replica_sets)
     if newest is None:
-        return Group(group.kind, group.name, group.workload, group.wanted, waiting="no new ReplicaSet yet")
-    pods = [p for p in objects if text(p, "kind") == "Pod" and not get(p, "metadata", "deletionTimestamp")]
-    return Group(
-        group.kind,
-        group.name,
-        group.workload,
-        group.wanted,
-        hash=text(newest, "metadata", "labels", "pod-template-hash") or name_of(newest),
+        return replace(deployment, waiting="no new ReplicaSet yet")
+    pods = [item for item in objects if is_pod(item) and not is_leaving(item)]
+    earlier = [replica_set for replica_set in replica_sets if replica_set is not newest]
+    return replace(
+        deployment,
+        template=text(newest, "metadata", "labels", "pod-template-hash") or name_of(newest),
         replica_set=newest,
-        new=tuple(p for p in pods if _owned(p, newest)),
-        old=tuple(p for p in pods if any(_owned(p, s) for s in sets if s is not newest)),
+        new=tuple(pod for pod in pods if _controlled_by(pod, newest)),
+        old=tuple(pod for pod in pods if _controlled_by_any(pod, earlier)),
     )
 
 
-def _divided(group: Group, pods: Sequence[Object], label: str, newest: str) -> Group:
-    """Divide by a label of the pods."""
+def _replica_sets(deployment: Object, objects: Sequence[Object]) -> list[Object]:
+    replica_sets = [item for item in objects if text(item, "kind") == "ReplicaSet"]
+    return [replica_set for replica_set in replica_sets if _controlled_by(replica_set, deployment)]
+
+
+def _newest_replica_set(deployment: Object, replica_sets: Sequence[Object]) -> Object | None:
+    revision = text(deployment, "metadata", "annotations", REVISION)
+    if not revision:
+        return None
+    for replica_set in replica_sets:
+        if text(replica_set, "metadata", "annotations", REVISION) == revision:
+            return replica_set
+    return None
+
+
+def _divided_by_label(workload: Workload, pods: Sequence[Object], label: str, newest: str) -> Workload:
+    """A StatefulSet or DaemonSet with its pods divided by a label that names their template."""
     if not newest:
-        return Group(group.kind, group.name, group.workload, group.wanted, waiting="no revision yet")
-    alive = [p for p in pods if not get(p, "metadata", "deletionTimestamp")]
-    new = tuple(p for p in alive if text(p, "metadata", "labels", label) == newest)
-    old = tuple(p for p in alive if text(p, "metadata", "labels", label) != newest)
-    return Group(group.kind, group.name, group.workload, group.wanted, newest, new=new, old=old)
+        return replace(workload, waiting="no revision yet")
+    staying = [pod for pod in pods if not is_leaving(pod)]
+    new = tuple(pod for pod in staying if text(pod, "metadata", "labels", label) == newest)
+    old = tuple(pod for pod in staying if text(pod, "metadata", "labels", label) != newest)
+    return replace(workload, template=newest, new=new, old=old)
 
 
-def _owned(o: Object, owner: Object) -> bool:
-    """Whether *owner* controls *o*: by uid, or by kind and name where there is no uid."""
+def _controlled_by_any(item: Object, owners: Sequence[Object]) -> bool:
+    return any(_controlled_by(item, owner) for owner in owners)
+
+
+def _controlled_by(item: Object, owner: Object) -> bool:
+    """Whether *owner* controls *item*: by uid, or by kind and name where there is no uid."""
     uid = text(owner, "metadata", "uid")
-    for reference in items(o, "metadata", "ownerReferences"):
+    kind_and_name = (text(owner, "kind"), name_of(owner))
+    for reference in items(item, "metadata", "ownerReferences"):
         if uid and text(reference, "uid"):
             if text(reference, "uid") == uid:
                 return True
-        elif (text(reference, "kind"), text(reference, "name")) == (text(owner, "kind"), name_of(owner)):
+        elif (text(reference, "kind"), text(reference, "name")) == kind_and_name:
             return True
     return False
-
-
-def split_image(reference: str) -> tuple[str, str]:
-    """Repository and tag of an image reference; a digest behind it is cut off."""
-    reference = reference.partition("@")[0]
-    name, colon, tag = reference.rpartition(":")
-    return (name, tag) if colon and "/" not in tag else (reference, "")
-
-
-def same_repository(repository: str, name: str) -> bool:
-    """Whether a repository, with or without its registry's host, is the one of that name."""
-    return repository == name or repository.endswith(f"/{name}")

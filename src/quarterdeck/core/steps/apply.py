@@ -126,7 +126,7 @@ def _script(run: Run, step: Step, mine: Mapping[str, Any], pinned: Mapping[str, 
 async def _templates(run: Run, step: Step) -> list[str]:
     """The pod templates that are there before the apply, so that the watcher judges only newer ones."""
     try:
-        return sorted(health.hashes(await run.world.host.objects(*run.at(step.environment))))
+        return sorted(health.templates(await run.world.host.objects(*run.at(step.environment))))
     except QuarterdeckError:
         return []
 

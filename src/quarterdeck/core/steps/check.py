@@ -31,7 +31,7 @@ async def check(run: Run, step: Step) -> Mapping[str, Any]:
         now = world.clock.now()
         verdict = health.judge(objects, wanted, memory, now)
         memory = verdict.memory
-        if verdict.state is health.State.OK:
+        if verdict.health is health.Health.OK:
             result = {
                 "pods": [verdict.ready, verdict.wanted],
                 "text": verdict.text,
@@ -40,9 +40,9 @@ async def check(run: Run, step: Step) -> Mapping[str, Any]:
             }
             await run.done(step, result, _sal(run, step, verdict))
             return result
-        if verdict.state is health.State.BAD:
+        if verdict.health is health.Health.BAD:
             await keep_evidence(run, step, verdict, objects)
-        if verdict.state is health.State.BAD and verdict.terminal:
+        if verdict.health is health.Health.BAD and verdict.terminal:
             raise PermanentError(verdict.text)
         if (now - begun).total_seconds() > limits.check:
             raise PermanentError(f"no verdict after {limits.check:.0f} s: {verdict.text}")
@@ -52,7 +52,7 @@ async def check(run: Run, step: Step) -> Mapping[str, Any]:
         await run.pause(limits.poll)
 
 
-async def wanted_pods(run: Run, step: Step, applied: bool) -> health.Wanted:
+async def wanted_pods(run: Run, step: Step, applied: bool) -> health.Expected:
     """What the pods of this step must be: the images that git makes the stage's releases run, by their digests."""
     diffed, limits = run.rollout.result(StepName.DIFF), run.world.limits
     found = diffed["environments"][step.environment]
@@ -64,7 +64,7 @@ async def wanted_pods(run: Run, step: Step, applied: bool) -> health.Wanted:
         shown = diffed.get("digests", {}).get(ref)
         digest = shown or await run.patiently("the registry", look, limits.check)
         images[ref] = frozenset({digest} if digest else ())
-    return health.Wanted(
+    return health.Expected(
         releases=frozenset(releases),
         images=images,
         grace=limits.grace,

@@ -26,7 +26,7 @@ async def watch(run: Run, step: Step) -> None:
     while True:
         try:
             wanted = wanted or replace(
-                await wanted_pods(run, step, applied=False), ignore=frozenset(step.intent.get("hashes", ()))
+                await wanted_pods(run, step, applied=False), ignored_templates=frozenset(step.intent.get("hashes", ()))
             )
             objects = await world.host.objects(*run.at(step.environment))
         except QuarterdeckError as error:
@@ -36,7 +36,7 @@ async def watch(run: Run, step: Step) -> None:
         now = world.clock.now()
         verdict = health.judge(objects, wanted, memory, now)
         memory = verdict.memory
-        if verdict.state is health.State.BAD:
+        if verdict.health is health.Health.BAD:
             await keep_evidence(run, step, verdict, objects)
             if verdict.terminal and not warned:
                 warned = True
