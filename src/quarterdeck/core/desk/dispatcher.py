@@ -106,7 +106,8 @@ class Reception:
         return [*lines, self._to(actor, f"say !deploy {title} staging, or !deploy {title} production. {NOTHING}")]
 
     def _unknown(self, actor: Actor, text: str, addressed: bool) -> list[str]:
-        word = text.lstrip("! ").split(maxsplit=1)[0].lower() if text.lstrip("! ") else ""
+        words = text.lstrip("! ").split(maxsplit=1)
+        word = words[0].lower() if words else ""
         if word in LATER_VERBS:
             return [self._to(actor, f"!{word}: not yet. {NOTHING}")]
         near = grammar.nearest(word, HELP) if word.isprintable() else ""
