@@ -23,6 +23,7 @@ from quarterdeck.adapters.store.sqlite import SqliteStore
 from quarterdeck.core import values
 from quarterdeck.core.cluster import diff
 from quarterdeck.core.model.line import Line
+from quarterdeck.core.model.room import Room
 from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.redaction.redactor import Redactor
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
@@ -151,7 +152,7 @@ def planned(number: int) -> Rollout:
         actor="alice",
         shell="alice",
         account="irc:alice",
-        home="irc/#deploy",
+        home=Room("irc", "#deploy"),
         created=AT,
         steps=steps,
     )
@@ -163,11 +164,11 @@ async def store_work(path: Path) -> tuple[list[float], list[float]]:
     accepts, saves = [], []
     for number in range(200):
         begun = time.perf_counter()
-        now = await store.accept(planned(number), (), lambda _: [Line("irc", "#deploy", "accepted")])
+        now = await store.accept(planned(number), (), lambda _: [Line(Room("irc", "#deploy"), "accepted")])
         accepts.append(time.perf_counter() - begun)
         moved = advance(now, Move.CONFIRM, AT)
         begun = time.perf_counter()
-        await store.save(now, moved, [Line("irc", "#deploy", "a line of the move")])
+        await store.save(now, moved, [Line(Room("irc", "#deploy"), "a line of the move")])
         saves.append(time.perf_counter() - begun)
     store.close()
     return sorted(accepts), sorted(saves)

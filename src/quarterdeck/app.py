@@ -15,6 +15,7 @@ from quarterdeck.core.desk.dispatcher import Reception
 from quarterdeck.core.desk.grammar import NOTHING
 from quarterdeck.core.model.errors import QuarterdeckError, TemporaryError
 from quarterdeck.core.model.person import Actor
+from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.state import OVER, State
 from quarterdeck.core.rules.policy import MUTATING
 from quarterdeck.core.worker.deployer import Deployer
@@ -139,7 +140,8 @@ class App:
         """Who speaks, as far as the network vouches for it."""
         transport = self.transports[heard.network]
         person = self.parts.world.catalogue.person(heard.network, heard.account)
-        return Actor(heard.network, heard.room, heard.nick, heard.account, person, transport.accounts_shown)
+        room = Room(heard.network, heard.room) if heard.room else None
+        return Actor(heard.network, room, heard.nick, heard.account, person, transport.accounts_shown)
 
     # -- long-lived tasks --------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from quarterdeck.app import App, Parts
 from quarterdeck.chat import Heard, Transport
 from quarterdeck.chat.irc.connection import tls_context
 from quarterdeck.chat.irc.transport import IrcTransport
+from quarterdeck.chat.rooms import with_canonical_rooms
 from quarterdeck.chat.speaker import Mouth, Speaker
 from quarterdeck.config.catalogue import load as load_catalogue
 from quarterdeck.config.settings import Irc, Settings, load
@@ -68,10 +70,10 @@ def build(block: Mapping[str, Any], base: Path) -> App:
         SettingsError: everything that is wrong with it, at once and in words.
     """
     settings = load(block, base)
-    catalogue = load_catalogue(settings.catalogue, frozenset(settings.networks))
     engine = Engine()
     heard_lines: asyncio.Queue[Heard] = asyncio.Queue()
     transports = {name: _transport(settings, name, heard_lines) for name in settings.networks}
+    catalogue = with_canonical_rooms(load_catalogue(settings.catalogue, frozenset(settings.networks)), transports)
 
     async def open_parts() -> Parts:
         return await _open_parts(settings, catalogue, engine, transports)
@@ -140,7 +142,7 @@ def _senders(
     s: Settings, engine: Engine, store: SqliteStore, transports: Mapping[str, Transport]
 ) -> dict[str, Service]:
     """A task for each network that says what the outbox has for it, woken when the store has committed lines."""
-    relay = SalRelay(s.sal.host, s.sal.port, network=SAL) if s.sal else NoRelay(SAL)
+    relay = SalRelay(s.sal.host, s.sal.port, network=SAL.network) if s.sal else NoRelay(SAL.network)
     mouths: list[Mouth] = [*transports.values(), relay]
     bells = {mouth.network: asyncio.Event() for mouth in mouths}
 
@@ -162,7 +164,7 @@ class _Clean:
     def lines(self, event: str, rollout: Any, /, **facts: Any) -> tuple[Line, ...]:
         """See `core.ports.Voice`."""
         made = self._voice.lines(event, rollout, **facts)
-        return tuple(Line(x.network, x.room, self._redactor.text(x.text), x.urgent) for x in made)
+        return tuple(replace(line, text=self._redactor.text(line.text)) for line in made)
 
 
 def find_templates() -> Path:

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from quarterdeck.chat import Heard, Transport
+from quarterdeck.core.model.room import Room
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,6 +28,10 @@ class MemoryTransport:
         self.up = True
         self.accounts_shown = True
         self.said: list[tuple[str, str]] = []
+
+    def room(self, name: str) -> Room:
+        """As IRC does."""
+        return Room(self.network, name.lower())
 
     async def run(self) -> None:
         """Stay."""

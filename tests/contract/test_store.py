@@ -15,6 +15,7 @@ from quarterdeck.adapters.store.sqlite import SqliteStore
 from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.errors import BusyError, StaleError
 from quarterdeck.core.model.line import Line
+from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.debts import Debt
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
 from quarterdeck.core.rollout.state import Move, State
@@ -65,7 +66,7 @@ def rollout(n: int = 1, service: str = "citoid", environments: tuple[str, ...] =
         actor=more.pop("actor", "alice"),
         shell="alice",
         account="alice",
-        home="irc/#deploy",
+        home=Room("irc", "#deploy"),
         created=AT,
         steps=plan,
         facts={"commits": ("a", "b")},
@@ -75,7 +76,7 @@ def rollout(n: int = 1, service: str = "citoid", environments: tuple[str, ...] =
 
 def said(text: str, urgent: bool = False, network: str = "irc") -> Line:
     """A line for the channel."""
-    return Line(network, "#deploy", text, urgent)
+    return Line(Room(network, "#deploy"), text, urgent)
 
 
 async def accepted(store: Any, n: int = 1, takeover: tuple[int, ...] = (), **more: Any) -> Rollout:

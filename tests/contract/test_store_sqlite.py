@@ -19,6 +19,7 @@ from quarterdeck.adapters.store import schema
 from quarterdeck.adapters.store.sqlite import SqliteStore
 from quarterdeck.core.model.errors import PermanentError, TemporaryError
 from quarterdeck.core.model.line import Line
+from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.debts import Debt
 from quarterdeck.core.rollout.rollout import advance
 from quarterdeck.core.rollout.state import Move, State
@@ -85,7 +86,7 @@ async def test_every_version_upgrades(tmp_path: Path, version: int) -> None:
 #: what version 1 wrote; times and the rest of a rollout as its JSON had them
 V1_ROLLOUT = {
     "id": "1" * 16, "number": 1, "kind": "deploy", "service": "citoid", "environments": ["staging"], "tag": "t2",
-    "before": {"staging": "t1"}, "actor": "alice", "shell": "alice", "account": "alice", "home": "irc/#deploy",
+    "before": {"staging": "t1"}, "actor": "alice", "shell": "alice", "account": "alice", "home": {"network": "irc", "name": "#deploy"},
     "created": "2026-08-17T14:00:00.000000+00:00", "state": "RUNNING", "version": 3,
 }  # fmt: skip
 V1_DEBT = {
@@ -173,13 +174,13 @@ async def test_a_full_disk_is_said_and_leaves_nothing_half(tmp_path: Path) -> No
     kept = 0
     with pytest.raises(TemporaryError, match="disk is full"):
         for _ in range(100):
-            await store.say([Line("irc", "#d", "first"), Line("irc", "#d", "x" * 3000)])
+            await store.say([Line(Room("irc", "#d"), "first"), Line(Room("irc", "#d"), "x" * 3000)])
             kept += 1
     assert kept
     store.close()
     store = opened(tmp_path / "db", "three")
     assert len(await store.claim_lines("irc", 1000)) == 2 * kept
-    await store.say([Line("irc", "#d", "y" * 3000)])
+    await store.say([Line(Room("irc", "#d"), "y" * 3000)])
     store.close()
 
 
@@ -235,7 +236,7 @@ async def test_lines_are_rung_for_once_they_are_committed(tmp_path: Path) -> Non
         reader.close()
 
     store.on_lines = count
-    await store.say((Line("irc", "#deploy", "one"), Line("sal", "", "two")))
+    await store.say((Line(Room("irc", "#deploy"), "one"), Line(Room("sal", ""), "two")))
     await store.set_cursor("x", "y")
     store.close()
     assert rung == [(frozenset({"irc", "sal"}), 2)]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from quarterdeck.adapters.store.sqlite import SqliteStore
 from quarterdeck.core.model.line import Line
+from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
 from quarterdeck.core.rollout.state import Move
 from quarterdeck.core.rollout.step import Step, StepName, StepState
@@ -23,19 +24,19 @@ async def main() -> None:
     for n in range(10**9):
         rollout = Rollout(
             id=f"{sys.argv[2]}-{n}", kind=Kind.APPLY, service=f"s{n % 3}", environments=("a", "b"), tag="",
-            before={}, actor="x", shell="x", account="x", home="irc/#d", created=now,
+            before={}, actor="x", shell="x", account="x", home=Room("irc", "#d"), created=now,
             steps=(Step(StepName.SYNC), Step(StepName.APPLY, "a", "default")),
         )  # fmt: skip
         holding = [h.number for h in await store.holders(rollout.service)]
         for number in set(holding):
             found = await store.get(number)
             assert found is not None
-            await store.save(found, advance(found, Move.ABORT, now), [Line("irc", "#d", f"{number} end")])
-        r = await store.accept(rollout, (), lambda r: [Line("irc", "#d", f"{r.number} v{r.version}")])
+            await store.save(found, advance(found, Move.ABORT, now), [Line(Room("irc", "#d"), f"{number} end")])
+        r = await store.accept(rollout, (), lambda r: [Line(Room("irc", "#d"), f"{r.number} v{r.version}")])
         for move in (Move.CONFIRM, Move.STEP, Move.STEP, Move.FINISH):
             step = replace(r.steps[1], state=StepState.INTENDED, intent={"version": r.version + 1})
             new = advance(r.with_step(step), move, now)
-            r = await store.save(r, new, [Line("irc", "#d", f"{new.number} v{new.version}")])
+            r = await store.save(r, new, [Line(Room("irc", "#d"), f"{new.number} v{new.version}")])
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 from quarterdeck.core import subject
 from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.catalogue import Catalogue
+from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Part, Service
 from quarterdeck.core.ports.host import Position, Release
 from quarterdeck.core.values import ReleaseImage, release_images
@@ -85,7 +86,7 @@ def fleet() -> Catalogue:
 
     shellbox-video shares the file and is not in the catalogue.
     """
-    plain, rooms = catalogue(), ("irc/#deploy",)
+    plain, rooms = catalogue(), (Room("irc", "#deploy"),)
     parts = {
         "orchestrator": Part("wikifunctions/orchestrator", images={"main": ORCHESTRATOR}),
         "evaluators": Part("wikifunctions/evaluator", images={"js": JS, "py": PY}),

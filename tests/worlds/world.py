@@ -19,6 +19,7 @@ from quarterdeck.core.model.catalogue import Catalogue, ChartsRepository, MergeM
 from quarterdeck.core.model.environment import Environment, EnvironmentKind
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.person import Actor, Person
+from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.redaction.redactor import Redactor
 from quarterdeck.core.rollout.rollout import Kind, Rollout
@@ -167,8 +168,10 @@ def catalogue(merge: MergeMode = MergeMode.GATE) -> Catalogue:
             for p in (person("alice", "deployers"), person("bob", "deployers"), person("sre1", "sre"), person("eve"))
         },
         services={
-            "citoid": Service("citoid", PROJECT, IMAGE, rooms=("irc/#deploy",)),
-            "zotero": Service("zotero", "", "wikimedia/zotero", rooms=("irc/#deploy",), deployers=frozenset({"zot"})),
+            "citoid": Service("citoid", PROJECT, IMAGE, rooms=(Room("irc", "#deploy"),)),
+            "zotero": Service(
+                "zotero", "", "wikimedia/zotero", rooms=(Room("irc", "#deploy"),), deployers=frozenset({"zot"})
+            ),
         },
     )
 
@@ -249,7 +252,7 @@ class Deck:
     def actor(self, name: str = "alice", room: str = "#deploy", account: str | None = "") -> Actor:
         """Somebody, identified by his own name unless told otherwise."""
         account = name if account == "" else account
-        return Actor("irc", room, name, account, self.catalogue.person("irc", account))
+        return Actor("irc", Room("irc", room) if room else None, name, account, self.catalogue.person("irc", account))
 
     async def say(self, text: str, who: str = "alice", room: str = "#deploy") -> str:
         """Type a command as somebody; the answer, its lines joined."""
@@ -317,7 +320,7 @@ class Deck:
 
     def said(self, network: str = "irc") -> list[str]:
         """All lines for a network, in the order they were written."""
-        return [s.row.line.text for s in self.store.tables.outbox.values() if s.row.line.network == network]
+        return [s.row.line.text for s in self.store.tables.outbox.values() if s.row.line.room.network == network]
 
     @property
     def last(self) -> str:
@@ -356,7 +359,7 @@ def rolled(**changes: Any) -> Rollout:
         actor="alice",
         shell="alice",
         account="irc:alice",
-        home="irc/#deploy",
+        home=Room("irc", "#deploy"),
         created=START,
         number=41,
         facts={"nick": "alice"},

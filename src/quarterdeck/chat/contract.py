@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from quarterdeck.core.model.errors import TemporaryError
+from quarterdeck.core.model.room import Room
 
 
 class ChatError(TemporaryError):
@@ -69,6 +70,12 @@ class Transport(Protocol):
     @property
     def rooms(self) -> Sequence[str]:
         """The home rooms, lower case, joined or not."""
+
+    def room(self, name: str) -> Room:
+        """The room of that name, whatever its spelling: two names of one room give equal rooms.
+
+        Needs no connection, for settings and the catalogue are read before there is one.
+        """
 
     @property
     def accounts_shown(self) -> bool:

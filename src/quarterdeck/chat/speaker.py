@@ -11,6 +11,7 @@ from typing import Protocol
 
 from quarterdeck.chat.contract import Refused
 from quarterdeck.core.model.errors import TemporaryError
+from quarterdeck.core.model.room import Room
 from quarterdeck.core.ports.store import OutboxRow, Store
 
 log = logging.getLogger(__name__)
@@ -60,16 +61,16 @@ class Speaker:
                 await self._say(text, group)
 
     async def _say(self, text: str, group: list[OutboxRow]) -> None:
-        line = group[0].line
+        room = group[0].line.room
         try:
-            await self._mouth.say(line.room, text, urgent=any(row.line.urgent for row in group))
+            await self._mouth.say(room.name, text, urgent=any(row.line.urgent for row in group))
         except Refused as error:
-            log.warning("%s refuses a line for %s: %s", self._mouth.network, line.room, error)
-            note = f"{self._mouth.network}/{line.room}: {error}: {text}"
+            log.warning("%s refuses a line for %s: %s", self._mouth.network, room.name, error)
+            note = f"{room}: {error}: {text}"
             with suppress(TemporaryError):
                 await self._store.note("worker", "unsaid", note)
         except TemporaryError as error:
-            log.warning("%s has not taken a line for %s: %s", self._mouth.network, line.room, error)
+            log.warning("%s has not taken a line for %s: %s", self._mouth.network, room.name, error)
             for row in group:
                 await self._mark(self._store.unsent, row)
             await asyncio.sleep(0.5)
@@ -89,7 +90,7 @@ class Speaker:
 
 def fold(rows: tuple[OutboxRow, ...], now: datetime) -> list[tuple[str, list[OutboxRow]]]:
     """Texts to say with the rows they stand for: many stale lines of one room become one."""
-    stale: dict[str, list[OutboxRow]] = {}
+    stale: dict[Room, list[OutboxRow]] = {}
     for row in rows:
         if now - row.created > STALE:
             stale.setdefault(row.line.room, []).append(row)

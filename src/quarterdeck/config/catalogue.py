@@ -14,6 +14,7 @@ from quarterdeck.config.mistakes import SettingsError, in_words, suggestion
 from quarterdeck.core.model.catalogue import Catalogue, ChartsRepository, MergeMode
 from quarterdeck.core.model.environment import Environment, EnvironmentKind
 from quarterdeck.core.model.person import Person
+from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Part, Service
 from quarterdeck.core.rollout.rollout import ALL
 
@@ -165,7 +166,7 @@ def _service(name: str, service: _Service) -> Service:
         image=service.image,
         branch=service.branch,
         suffix=service.suffix,
-        rooms=tuple(room.lower() for room in service.rooms),
+        rooms=tuple(Room.parse(room) for room in service.rooms),
         deployers=frozenset(service.deployers),
         canaries=frozenset(service.canaries),
         image_suffix=service.image_suffix,

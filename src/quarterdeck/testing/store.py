@@ -200,7 +200,7 @@ class MemoryStore:
             due = [
                 said
                 for said in t.outbox.values()
-                if said.row.line.network == network and not said.sent and said.claimed_by != self._incarnation
+                if said.row.line.room.network == network and not said.sent and said.claimed_by != self._incarnation
             ]
             due = sorted(due, key=lambda s: (not s.row.line.urgent, s.row.id))[:limit]
             for said in due:

@@ -13,6 +13,7 @@ from quarterdeck.core.model import place as places
 from quarterdeck.core.model.build import Build
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.line import Line
+from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.rollout.debts import Debt
@@ -24,8 +25,8 @@ from quarterdeck.views import words
 
 #: a verdict calls the person by name if he has waited longer than this, in seconds
 LONG = 60.0
-#: the pseudo network whose only room is the server admin log
-SAL = "sal"
+#: the server admin log: the only room of a network of its own
+SAL = Room("sal", "")
 #: characters of a reason, from generous to curt, and whether what explains is left out
 CLIPS = ((400, False), (160, False), (100, False), (100, True), (60, True), (30, True))
 
@@ -55,15 +56,14 @@ class ChatVoice:
         """The lines for an event; see the methods named after the events for what each needs."""
         if event.startswith("sal_"):
             assert rollout is not None
-            return (Line(SAL, "", self._sal(event, rollout, **facts)),)
+            return (Line(SAL, self._sal(event, rollout, **facts)),)
         if event.startswith("build_"):
             return self._build(event, **facts)
         assert rollout is not None
         gather = getattr(self, f"_{event}")
-        network, _, room = rollout.home.partition("/")
         text = self._say(event, rollout, gather(rollout, **facts))
         # the diff comes before the question about it, so it may not be chatter that waits
-        return (Line(network, room, text, urgent=event != "still"),) if text else ()
+        return (Line(rollout.home, text, urgent=event != "still"),) if text else ()
 
     # -- one method an event: the words its template needs -----------------------------------------------------
 
@@ -199,7 +199,7 @@ class ChatVoice:
             was=str(more.get("was", ""))[:19],
             now=build.digest[:19],
         )
-        return tuple(Line(*_place(room), words.fit(text)) for room in rooms)
+        return tuple(Line(room, words.fit(text)) for room in rooms)
 
     def _since(self, counts: Mapping[str, int]) -> list[str]:
         """`3 commits since staging`, `9 since production`; production counts from the one furthest behind."""
@@ -291,8 +291,3 @@ def listed_tags(tags: set[str], suffix: str) -> str:
 
 def _seconds(step: Step) -> float:
     return (step.ended - step.started).total_seconds() if step.started and step.ended else 0.0
-
-
-def _place(room: str) -> tuple[str, str]:
-    network, _, name = room.partition("/")
-    return network, name

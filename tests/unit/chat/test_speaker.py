@@ -9,6 +9,7 @@ from quarterdeck.chat.contract import Refused
 from quarterdeck.chat.speaker import Speaker, fold
 from quarterdeck.core.model.errors import TemporaryError
 from quarterdeck.core.model.line import Line
+from quarterdeck.core.model.room import Room
 from quarterdeck.core.ports.store import OutboxRow
 from quarterdeck.testing.store import MemoryStore
 from tests.worlds.world import START, Deck
@@ -35,7 +36,7 @@ async def speaking(store: MemoryStore, mouth: Mouth, bell: asyncio.Event, lines:
     """Run a speaker until so many lines were said."""
     task = asyncio.create_task(Speaker(store, mouth, bell, idle=0.01).run())
     await Deck().until(lambda: len(mouth.said) >= lines)
-    await Deck().until(lambda: all(s.sent for s in store.tables.outbox.values() if s.row.line.network == "irc"))
+    await Deck().until(lambda: all(s.sent for s in store.tables.outbox.values() if s.row.line.room.network == "irc"))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -50,7 +51,9 @@ def store() -> MemoryStore:
 async def test_lines_are_said_in_order_and_marked_sent() -> None:
     """Urgent ones first; lines of other networks are not touched."""
     kept, mouth = store(), Mouth()
-    await kept.say([Line("irc", "#a", "one"), Line("sal", "", "log"), Line("irc", "#a", "two", urgent=True)])
+    await kept.say(
+        [Line(Room("irc", "#a"), "one"), Line(Room("sal", ""), "log"), Line(Room("irc", "#a"), "two", urgent=True)]
+    )
     await speaking(kept, mouth, asyncio.Event(), 2)
     assert mouth.said == [("#a", "two", True), ("#a", "one", False)]
     assert not kept.tables.outbox[2].sent
@@ -61,7 +64,7 @@ async def test_a_bell_wakes_it() -> None:
     kept, mouth, bell = store(), Mouth(), asyncio.Event()
     task = asyncio.create_task(Speaker(kept, mouth, bell, idle=60).run())
     await asyncio.sleep(0)
-    await kept.say([Line("irc", "#a", "late")])
+    await kept.say([Line(Room("irc", "#a"), "late")])
     bell.set()
     await Deck().until(lambda: mouth.said)
     task.cancel()
@@ -72,7 +75,7 @@ async def test_what_may_have_been_said_is_said_again_and_marked() -> None:
     """The network broke in the middle."""
     kept, mouth = store(), Mouth()
     mouth.errors = [TemporaryError("broken pipe")]
-    await kept.say([Line("irc", "#a", "one")])
+    await kept.say([Line(Room("irc", "#a"), "one")])
     await speaking(kept, mouth, asyncio.Event(), 1)
     assert mouth.said == [("#a", "one (again)", False)]
 
@@ -80,7 +83,7 @@ async def test_what_may_have_been_said_is_said_again_and_marked() -> None:
 async def test_after_a_crash_between_send_and_mark_it_is_marked() -> None:
     """A new process cannot know."""
     kept, mouth = store(), Mouth()
-    await kept.say([Line("irc", "#a", "one")])
+    await kept.say([Line(Room("irc", "#a"), "one")])
     await kept.claim_lines("irc")
     await speaking(kept.reborn("b"), mouth, asyncio.Event(), 1)
     assert mouth.said == [("#a", "one (again)", False)]
@@ -90,7 +93,7 @@ async def test_a_line_that_is_refused_is_noted_and_not_tried_for_ever() -> None:
     """No voice in a room: the audit has the line."""
     kept, mouth = store(), Mouth()
     mouth.errors = [Refused("404 cannot send")]
-    await kept.say([Line("irc", "#a", "one"), Line("irc", "#a", "two")])
+    await kept.say([Line(Room("irc", "#a"), "one"), Line(Room("irc", "#a"), "two")])
     await speaking(kept, mouth, asyncio.Event(), 1)
     assert [text for _, text, _ in mouth.said] == ["two"]
     assert (await kept.audit())[0].verb == "unsaid"
@@ -114,14 +117,14 @@ async def test_a_store_that_cannot_mark_a_line_loses_none_of_those_claimed_with_
     from datetime import UTC, datetime
 
     kept, mouth = Full("a", lambda: datetime.now(UTC)), Mouth()
-    await kept.say([Line("irc", "#a", "one"), Line("irc", "#a", "two")])
+    await kept.say([Line(Room("irc", "#a"), "one"), Line(Room("irc", "#a"), "two")])
     await speaking(kept, mouth, asyncio.Event(), 2)
     assert [text for _, text, _ in mouth.said] == ["one", "two"]
 
 
 def row(number: int, age: float, room: str = "#a", again: bool = False) -> OutboxRow:
     """A row of some age in seconds, at START."""
-    return OutboxRow(number, Line("irc", room, f"line {number}"), START - timedelta(seconds=age), again)
+    return OutboxRow(number, Line(Room("irc", room), f"line {number}"), START - timedelta(seconds=age), again)
 
 
 def test_a_backlog_becomes_one_line_a_room() -> None:

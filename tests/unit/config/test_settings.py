@@ -17,6 +17,7 @@ from quarterdeck.config import catalogue, settings
 from quarterdeck.config.mistakes import SettingsError, inner_model
 from quarterdeck.config.settings import Settings
 from quarterdeck.core.model.catalogue import MergeMode
+from quarterdeck.core.model.room import Room
 
 ROOT = Path(__file__).parents[3]
 ENVIRON = {"QUARTERDECK_REGISTRY_PASSWORD": "from the environment"}
@@ -198,7 +199,7 @@ def test_the_example_catalogue_is_good() -> None:
     person = found.person("irc", "bob")
     assert person
     assert person.name == "bob"
-    assert found.services["citoid"].rooms == ("irc/#deploy",)
+    assert found.services["citoid"].rooms == (Room("irc", "#deploy"),)
     assert found.services["citoid"].projects == (("mediawiki/services/citoid", "master"),)
 
 

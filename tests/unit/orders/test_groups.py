@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from quarterdeck.core.desk.dossier import as_json, gather
+from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import StepName
@@ -222,7 +223,7 @@ def big(monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]) -> FleetDeck:
     flavours = {**FLAVOURS, **{name: FLAVOURS.get(name, name.rpartition("-")[2]) for name in names}}
     links = {f"{HOME}/{name}/global.yaml": SHARED for name in flavours if name != "shellbox"}
     known = fleets.fleet()
-    mine = {n: Service(n, "shellbox", BOX, suffix="", rooms=("irc/#deploy",)) for n in names}
+    mine = {n: Service(n, "shellbox", BOX, suffix="", rooms=(Room("irc", "#deploy"),)) for n in names}
     known = replace(known, services={**known.services, **mine})
     monkeypatch.setattr(fleets, "FLAVOURS", flavours)
     monkeypatch.setattr(fleets, "LINKS", links)
@@ -245,7 +246,7 @@ async def test_who_may_not_deploy_one_member_may_not_deploy_the_group(deck: Flee
     said = await deck.say("deploy @shellbox staging")
     assert "shellbox-media is for mediafolk" in said
     assert said.endswith("Nothing done")
-    furnished(deck, replace(media, rooms=("irc/#media",)))
+    furnished(deck, replace(media, rooms=(Room("irc", "#media"),)))
     assert "say that in #media, where shellbox-media is deployed" in await deck.say("deploy @shellbox staging")
     assert not deck.store.tables.rollouts
     assert not deck.review.changes

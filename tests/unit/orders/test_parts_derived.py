@@ -10,6 +10,7 @@ import pytest
 from quarterdeck.core import subject, values
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.errors import EditRefusedError, TemporaryError
+from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Part, Service
 from quarterdeck.core.ports.host import Release
 from quarterdeck.core.rollout.state import State
@@ -74,14 +75,14 @@ class ThingDeck(FleetDeck):
 
 def thing() -> ThingDeck:
     """The catalogue knows the service's image; git has another beside it."""
-    deck = ThingDeck(Service("thing", "thing", API, rooms=("irc/#deploy",)), THING)
+    deck = ThingDeck(Service("thing", "thing", API, rooms=(Room("irc", "#deploy"),)), THING)
     deck.built(API, NEW, "thing")
     return deck
 
 
 def web() -> ThingDeck:
     """A service whose tag somebody else sets."""
-    deck = ThingDeck(Service("mw-web", "", MEDIAWIKI, rooms=("irc/#deploy",)), WEB)
+    deck = ThingDeck(Service("mw-web", "", MEDIAWIKI, rooms=(Room("irc", "#deploy"),)), WEB)
     for environment in ENVIRONMENTS:
         deck.fleet.live["mw-web", environment] = [Release("main", "mw-web", "app-1", 7, "deployed")]
         deck.fleet.refs["mw-web", environment, "main"] = f"{MEDIAWIKI}:{OLD}"
@@ -178,7 +179,9 @@ async def test_all_of_it_is_every_image_in_git() -> None:
 
 async def test_a_service_with_one_part_is_asked_for_that_part() -> None:
     """As its catalogue names it; there is no "all" of one."""
-    service = Service("thing", "", "", rooms=("irc/#deploy",), parts={"api": Part("thing", images={"main": API})})
+    service = Service(
+        "thing", "", "", rooms=(Room("irc", "#deploy"),), parts={"api": Part("thing", images={"main": API})}
+    )
     files = {
         f"{HOME}/thing/helmfile.yaml": helmfile(("main",), ("values.yaml",)),
         f"{HOME}/thing/values.yaml": tagged(API, OLD),
@@ -201,7 +204,7 @@ async def test_many_parts_fit_in_one_line() -> None:
     parts = {name: Part("thing", images={name: f"wikimedia/thing-{name}"}) for name in names}
     files = {f"{HOME}/thing/values-{name}.yaml": tagged(f"wikimedia/thing-{name}", OLD) for name in names}
     files[f"{HOME}/thing/helmfile.yaml"] = helmfile(names, (RELEASE,))
-    deck = ThingDeck(Service("thing", "", "", rooms=("irc/#deploy",), parts=parts), files)
+    deck = ThingDeck(Service("thing", "", "", rooms=(Room("irc", "#deploy"),), parts=parts), files)
     for n, name in enumerate(names):
         deck.built(f"wikimedia/thing-{name}", NEW, "thing", 700 + n)
     said = await refused(deck, "deploy thing staging")

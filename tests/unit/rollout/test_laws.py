@@ -11,6 +11,7 @@ from quarterdeck.core.model.change import ChangeStatus
 from quarterdeck.core.model.errors import StaleError, TemporaryError, WrongStateError
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.person import Actor
+from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.naming import change_id, job_name
 from quarterdeck.core.rollout.rollout import advance
 from quarterdeck.core.rollout.state import MOVES, Move, State
@@ -40,7 +41,7 @@ async def test_law_2_what_is_said_was_saved_before(deck: Deck) -> None:
     before = deck.said()
     with pytest.raises(StaleError):
         await deck.store.save(
-            rolled(number=1, version=0), rolled(number=1, version=1), [Line("irc", "#deploy", "a lie")]
+            rolled(number=1, version=0), rolled(number=1, version=1), [Line(Room("irc", "#deploy"), "a lie")]
         )
     assert deck.said() == before
     rows = await deck.store.claim_lines("irc")
@@ -256,12 +257,12 @@ async def test_law_10_a_host_that_is_lost_while_it_is_interrupted_is_unknown(dec
 
 async def test_law_11_no_argument_sets_the_actor(deck: Deck) -> None:
     """The person is the account's; a nick that looks like alice is nobody."""
-    stranger = Actor("irc", "#deploy", "alice", None, None)
+    stranger = Actor("irc", Room("irc", "#deploy"), "alice", None, None)
     (said,) = await deck.reception.answer("deploy", stranger, "citoid staging --as alice")
     assert "Nothing done" in said
     (said,) = await deck.reception.answer("deploy", stranger, "citoid staging")
     assert "not identified" in said
-    split = Actor("irc", "#deploy", "alice", None, None, accounts_shown=False)
+    split = Actor("irc", Room("irc", "#deploy"), "alice", None, None, accounts_shown=False)
     (said,) = await deck.reception.answer("deploy", split, "citoid staging")
     assert "shows no accounts just now" in said
     assert not deck.store.tables.rollouts

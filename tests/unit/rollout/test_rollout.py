@@ -9,6 +9,7 @@ from itertools import product
 import pytest
 
 from quarterdeck.core.model.errors import WrongStateError
+from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.holding import debtor
 from quarterdeck.core.rollout.naming import change_id, derived, job_name
 from quarterdeck.core.rollout.pipeline import retried
@@ -33,7 +34,7 @@ def rollout(state: State = State.PLANNED) -> Rollout:
         actor="alice",
         shell="alice",
         account="alice",
-        home="irc/#deploy",
+        home=Room("irc", "#deploy"),
         created=NOW,
         number=42,
         state=state,

@@ -28,6 +28,7 @@ from quarterdeck.adapters.store.schema import audit, builds, cursors, debts, inb
 from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.errors import PermanentError, StaleError, TemporaryError
 from quarterdeck.core.model.line import Line
+from quarterdeck.core.model.room import Room
 from quarterdeck.core.ports.store import AuditRow, HeldTarget, OutboxRow
 from quarterdeck.core.rollout import codec, holding
 from quarterdeck.core.rollout.debts import Debt
@@ -261,11 +262,11 @@ class SqliteStore:
     def _say(self, c: Connection, lines: Sequence[Line]) -> None:
         at = codec.instant(self._now())
         for line in lines:
-            self._told.add(line.network)
+            self._told.add(line.room.network)
             c.execute(
                 insert(outbox).values(
-                    network=line.network,
-                    room=line.room,
+                    network=line.room.network,
+                    room=line.room.name,
                     text=line.text,
                     urgent=line.urgent,
                     created=at,
@@ -288,7 +289,7 @@ class SqliteStore:
         return tuple(
             OutboxRow(
                 id=row.id,
-                line=Line(row.network, row.room, row.text, row.urgent),
+                line=Line(Room(row.network, row.room), row.text, row.urgent),
                 created=codec.moment(row.created),
                 again=row.again or bool(row.claimed_by),
             )

@@ -17,6 +17,7 @@ from quarterdeck.chat.irc.identity import Identity
 from quarterdeck.chat.irc.lines import clean, fold, parse, room_for_text, split
 from quarterdeck.chat.irc.queue import SendQueue
 from quarterdeck.chat.irc.session import Session
+from quarterdeck.core.model.room import Room
 
 _TARGET = re.compile(r"[^\s,:!@\x00-\x20][^\s,!@\x00-\x20]*")
 
@@ -112,6 +113,10 @@ class IrcTransport:
     def rooms(self) -> tuple[str, ...]:
         """The home rooms, lower case, joined or not."""
         return tuple(self._rooms.values())
+
+    def room(self, name: str) -> Room:
+        """The room of that name: IRC does not tell `#Deploy` from `#deploy`."""
+        return Room(self.network, name.lower())
 
     @property
     def accounts_shown(self) -> bool:

@@ -19,6 +19,7 @@ from quarterdeck.core.model.errors import (
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.person import Actor
 from quarterdeck.core.model.place import environments as environments_of
+from quarterdeck.core.model.room import Room
 from quarterdeck.core.orders.intake import drafted
 from quarterdeck.core.orders.orders import Order, Orders
 from quarterdeck.core.ports.runner import JobState
@@ -77,9 +78,8 @@ class Actions:
     async def confirm(self, actor: Actor, text: str) -> str:
         """`!confirm CODE [with N]`: answers an open question, where it was asked."""
         code, count = grammar.parse_confirm(text)
-        here = f"{actor.network}/{actor.room}"
         for rollout in await self.world.store.find({State.WAITING}, limit=200):
-            if rollout.home != here or rollout.code.lower() != code:
+            if rollout.home != actor.room or rollout.code.lower() != code:
                 continue
             self._authorise(actor, rollout, "confirm")
             answer = policy.matches(code, count, rollout, self.world.clock.now())
@@ -93,14 +93,13 @@ class Actions:
                     f"#{rollout.number} has {n} surprise{'s' if n > 1 else ''}: read them, then !confirm {rollout.code} with {n}. {NOTHING}"
                 )
             return await self._approve(actor, rollout)
-        return await self._no_such_code(code, here)
+        return await self._no_such_code(code, actor.room)
 
     async def stop(self, actor: Actor, text: str) -> str:
         """`!stop ID`: declines a question, ends the apply and lets helm go back, or closes what rests."""
         rollout = await self._find(actor, "stop", text)
         if not actor.room:  # what is said in private is seen by all
-            network, _, room = rollout.home.partition("/")
-            await self.world.store.say([Line(network, room, f"#{rollout.number}: {actor.name} says !stop, in private")])
+            await self.world.store.say([Line(rollout.home, f"#{rollout.number}: {actor.name} says !stop, in private")])
         if rollout.state in (State.RUNNING, State.PLANNED):
             await self.world.store.raise_stop(rollout.number, actor.name)
             self.deployer.interrupt(rollout.number, actor.name)
@@ -254,7 +253,7 @@ class Actions:
         where = " then ".join(environments_of(rollout.environments))
         return f"#{rollout.number} goes on: {where}. !stop {rollout.number}"
 
-    async def _no_such_code(self, code: str, here: str) -> str:
+    async def _no_such_code(self, code: str, here: Room | None) -> str:
         for rollout in await self.world.store.find(limit=50):
             gate = rollout.step(StepName.GATE)
             if gate and str(gate.intent.get("code", "")).lower() == code:

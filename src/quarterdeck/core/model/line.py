@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from quarterdeck.core.model.room import Room
+
 
 @dataclass(frozen=True)
 class Line:
@@ -13,7 +15,6 @@ class Line:
         urgent: verdicts and questions go before chatter.
     """
 
-    network: str
-    room: str
+    room: Room
     text: str
     urgent: bool = False

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from quarterdeck.core.model.room import Room
+
 
 @dataclass(frozen=True)
 class Person:
@@ -31,7 +33,7 @@ class Actor:
 
     Attributes:
         network: transport's name, e.g. "irc".
-        room: room it was said in, lower case; empty in private.
+        room: room it was said in; None in private.
         nick: the name shown just now; never an identity.
         account: authenticated account, None when the network vouches for none.
         person: the catalogue's person for that account, None for strangers.
@@ -39,7 +41,7 @@ class Actor:
     """
 
     network: str
-    room: str
+    room: Room | None
     nick: str
     account: str | None
     person: Person | None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from quarterdeck.core.model.room import Room
+
 
 @dataclass(frozen=True)
 class Part:
@@ -34,7 +36,7 @@ class Service:
         image_suffix: what the tag in the registry has beyond the one in git, where no `flavour` in the values says it.
         parts: name -> part, each deployed alone.
         group: name of the services that are deployed together; empty if it is in none.
-        rooms: "network/room" where it may be deployed and is announced.
+        rooms: where it may be deployed and is announced.
         deployers: groups whose people may deploy it.
         canaries: Helm releases that go before the others of their environment.
     """
@@ -44,7 +46,7 @@ class Service:
     image: str
     branch: str = "master"
     suffix: str = "-production"
-    rooms: tuple[str, ...] = ()
+    rooms: tuple[Room, ...] = ()
     deployers: frozenset[str] = frozenset({"deployers"})
     canaries: frozenset[str] = frozenset({"canary"})
     image_suffix: str = ""

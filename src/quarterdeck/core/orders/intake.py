@@ -7,6 +7,7 @@ import statistics
 
 from quarterdeck.core import values
 from quarterdeck.core.model.person import Actor
+from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.orders.orders import Order
 from quarterdeck.core.rollout.rollout import ALL, Kind, Rollout
@@ -38,7 +39,7 @@ async def drafted(world: World, actor: Actor, order: Order, kind: Kind, takeover
         actor=actor.person.name,
         shell=actor.person.shell,
         account=f"{actor.network}:{actor.account}",
-        home=f"{actor.network}/{actor.room or _first_room(order.service)}",
+        home=actor.room or _room_on(actor.network, order.service),
         created=world.clock.now(),
         steps=(*first, *(Step(name) for name in names)),
         reason=world.redactor.text(order.request.reason),
@@ -83,8 +84,10 @@ async def _commits(world: World, order: Order) -> int:
     return len({b.change for b in known if merged[old] < b.merged <= merged[new]})
 
 
-def _first_room(service: Service) -> str:
-    return service.rooms[0].partition("/")[2] if service.rooms else ""
+def _room_on(network: str, service: Service) -> Room:
+    """Where what was asked in private is told: a room of the service, on the network it was asked on if there is one."""
+    same_network = (room for room in service.rooms if room.network == network)
+    return next(same_network, service.rooms[0] if service.rooms else Room(network, ""))
 
 
 def _timeout(order: Order, place: str) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 from quarterdeck.core.model import place as places
 from quarterdeck.core.model.errors import WrongStateError
+from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.state import MOVES, OVER, Move, State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
 
@@ -39,7 +40,7 @@ class Rollout:
         tag: the tag to bring, as it stands in git; empty for an apply, which takes what git says.
         before: place -> tag it ran when we began ("" if none was found).
         actor: person's name; shell and account say who that was when he asked.
-        home: "network/room" where it was asked and where the verdict goes.
+        home: where it was asked and where the verdict goes.
         reason: free words after `--`.
         note: one sentence why it stands where it stands.
         code: open question's code, empty when there is none.
@@ -59,7 +60,7 @@ class Rollout:
     actor: str
     shell: str
     account: str
-    home: str
+    home: Room
     created: datetime
     number: int = 0
     state: State = State.PLANNED

@@ -226,10 +226,9 @@ def _check_room(actor: Actor, service: Service, verb: str) -> None:
     """Commands that change something are said where the service's people read them."""
     if not actor.room and verb in _PRIVATE:
         return
-    rooms = {room.casefold() for room in service.rooms}
-    if f"{actor.network}/{actor.room}".casefold() in rooms:
+    if actor.room in service.rooms:
         return
-    at = _listed(room.partition("/")[2] or room for room in service.rooms)
+    at = _listed(room.name for room in service.rooms)
     raise NotAllowedError(f"say that in {at or 'a room of the service'}, where {service.name} is deployed. {NOTHING}")
 
 

@@ -295,8 +295,7 @@ class Deployer:
             lines = self.world.voice.lines(event, rollout, why=why, situation=situation)
         except Exception:  # an end is saved even where the words for it fail
             log.exception("rollout #%s: no words for its end", rollout.number)
-            network, _, room = rollout.home.partition("/")
-            lines = (Line(network, room, f"#{rollout.number} {rollout.service} {event.upper()}: {why}", urgent=True),)
+            lines = (Line(rollout.home, f"#{rollout.number} {rollout.service} {event.upper()}: {why}", urgent=True),)
         step = rollout.current
         mine = step and rollout.step(StepName.APPLY, step.environment, step.stage)
         if step and mine and mine.state is not StepState.TODO:  # its START wants an end; what never began has none
