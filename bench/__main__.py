@@ -21,7 +21,7 @@ import yaml
 from bench import values_edit as tool
 from quarterdeck.adapters.store.sqlite import SqliteStore
 from quarterdeck.core import values
-from quarterdeck.core.cluster import diff
+from quarterdeck.core.cluster import diff_reader as diff
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.ports.charts import Tree

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from quarterdeck.adapters.deploy_host.helmfile import HelmfileHost
-from quarterdeck.core.cluster import commands, releases
+from quarterdeck.core.cluster import jobs, releases
 from quarterdeck.core.model.errors import PermanentError, TemporaryError
 from quarterdeck.core.ports.runner import JobState
 from quarterdeck.testing.runner import FakeJob, FakeRunner
@@ -88,7 +88,7 @@ async def test_another_diff_is_not_applied(place: Place) -> None:
     """Law 8: the diff changed since it was shown: status 76, the new one kept, nothing applied."""
     expected = await place.diff()
     place.world.body("main", BODY + "+   other: thing\n")
-    assert await place.apply(expected) == commands.DIFFERS
+    assert await place.apply(expected) == jobs.DIFFERS
     assert not await place.applied()
     assert b"other: thing" in await place.runner.read("apply", "diff")
 
@@ -106,7 +106,7 @@ async def test_the_whole_diff_counts_without_parts(place: Place) -> None:
     expected = await place.diff()
     whole = {key: value for key, value in expected.items() if not key.startswith("diff.")}
     place.world.body("canary", BODY)
-    assert await place.apply(whole, job="first") == commands.DIFFERS
+    assert await place.apply(whole, job="first") == jobs.DIFFERS
     place.world.body("canary", "")
     assert await place.apply(whole, job="second") == 0
 
@@ -115,7 +115,7 @@ async def test_a_release_that_moved_is_not_applied(place: Place) -> None:
     """Somebody else applied since the diff: status 77, nothing applied."""
     expected = await place.diff()
     place.world.live("main", 5, "deployed")
-    assert await place.apply(expected) == commands.MOVED
+    assert await place.apply(expected) == jobs.MOVED
     assert not await place.applied()
 
 
@@ -123,14 +123,14 @@ async def test_a_pending_release_is_not_applied(place: Place) -> None:
     """A helm that runs or died holds the release: status 77."""
     place.world.live("main", 4, "pending-upgrade")
     expected = await place.diff()
-    assert await place.apply(expected) == commands.MOVED
+    assert await place.apply(expected) == jobs.MOVED
 
 
 async def test_a_held_lock_refuses_and_names_the_holder(place: Place) -> None:
     """Two applies of one service and environment never run together: status 75, with the holder's name."""
     expected = await place.diff()
     who = await place.world.hold()
-    assert await place.apply(expected) == commands.HELD
+    assert await place.apply(expected) == jobs.HELD
     assert who in (await place.runner.read("apply", "log")).decode()
     assert not await place.applied()
 
@@ -199,8 +199,8 @@ async def test_an_unreachable_cluster_is_no_verdict(stubs: Place) -> None:
     with pytest.raises(TemporaryError, match="refused"):
         await stubs.host.objects(*WHERE)
     job = await stubs.run("second", stubs.host.diff_script(*WHERE, stubs.world.newer))
-    assert job.status == commands.UNREADY
-    assert await stubs.apply(expected) == commands.UNREADY
+    assert job.status == jobs.UNREADY
+    assert await stubs.apply(expected) == jobs.UNREADY
 
 
 async def test_a_diff_that_fails_is_no_diff(stubs: Place) -> None:
@@ -208,9 +208,9 @@ async def test_a_diff_that_fails_is_no_diff(stubs: Place) -> None:
     expected = await stubs.diff()
     (stubs.world.state / "diff.code").write_text("1")
     job = await stubs.run("second", stubs.host.diff_script(*WHERE, stubs.world.newer))
-    assert job.status == commands.UNREADY
+    assert job.status == jobs.UNREADY
     assert b"helmfile diff ended with 1" in await stubs.runner.read("second", "log")
-    assert await stubs.apply(expected) == commands.UNREADY
+    assert await stubs.apply(expected) == jobs.UNREADY
     assert not await stubs.applied()
 
 
@@ -221,7 +221,7 @@ async def test_a_diff_cut_short_by_a_full_disk_is_no_diff() -> None:
         async with stub_place(server) as place:
             place.world.body("main", BODY * 2000)
             job = await place.run("full", place.host.diff_script(*WHERE, place.world.newer))
-            assert job.status == commands.UNREADY
+            assert job.status == jobs.UNREADY
     finally:
         server.close()
 
@@ -230,14 +230,14 @@ async def test_an_export_that_is_gone_applies_nothing(stubs: Place) -> None:
     """An apply runs from the diff's own export or not at all."""
     expected = await stubs.diff()
     shutil.rmtree(stubs.world.folder / "jobs" / "diff" / "export")
-    assert await stubs.apply(expected) == commands.UNREADY
+    assert await stubs.apply(expected) == jobs.UNREADY
 
 
 async def test_a_lock_that_cannot_be_opened_applies_nothing_and_says_so(stubs: Place) -> None:
     """The shell would end at such a redirection by itself, with a status that looks like helmfile's."""
     expected = await stubs.diff()
     (stubs.world.folder / "locks" / "citoid.staging.lock").mkdir(parents=True)
-    assert await stubs.apply(expected) == commands.UNREADY
+    assert await stubs.apply(expected) == jobs.UNREADY
     assert "no lock at" in (await stubs.runner.read("apply", "log")).decode()
     assert not await stubs.applied()
 
@@ -246,7 +246,7 @@ async def test_a_commit_or_service_that_is_not_there(stubs: Place) -> None:
     """The job says what is missing."""
     for job, service, commit in (("a", "citoid", "d" * 40), ("b", "other", stubs.world.newer)):
         status = await stubs.run(job, stubs.host.diff_script(service, "staging", commit))
-        assert status.status == commands.UNREADY
+        assert status.status == jobs.UNREADY
     assert b"has no commit" in await stubs.runner.read("a", "log")
     assert b"no such service" in await stubs.runner.read("b", "log")
     with pytest.raises(PermanentError, match="environment not found"):

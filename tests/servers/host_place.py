@@ -13,7 +13,7 @@ from typing import Any
 
 from quarterdeck.adapters.deploy_host.helmfile import HelmfileHost
 from quarterdeck.adapters.deploy_host.ssh import SshRunner
-from quarterdeck.core.cluster import commands, releases
+from quarterdeck.core.cluster import jobs, releases
 from quarterdeck.core.ports.host import Host, Release
 from quarterdeck.core.ports.runner import JobState, JobStatus, Runner
 from quarterdeck.testing.host import FakeHost
@@ -168,7 +168,7 @@ class Place:
     async def applied(self, job: str = "apply") -> bool:
         """Whether helmfile was let loose."""
         try:
-            await self.runner.read(job, commands.APPLYING)
+            await self.runner.read(job, jobs.APPLYING)
         except Exception:
             return False
         return True

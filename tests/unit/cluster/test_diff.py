@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quarterdeck.core.cluster.diff import Diff, Field, Klass, Verb, deleted, read
+from quarterdeck.core.cluster.diff import Cause, Diff, Field, Verb
+from quarterdeck.core.cluster.diff_reader import deleted, read
 
 OLD, NEW = "2026-08-06-230932-production", "2026-08-17-094555-production"
 IMAGE = "wikimedia/mediawiki-services-citoid"
@@ -95,7 +96,7 @@ def test_an_image_that_changes_its_name_is_a_surprise() -> None:
     common = "spec:\n  template:\n    spec:\n      containers:\n        - name: main"
     diff = changed("Deployment", f"          image: a/{IMAGE}:{OLD}", f"          image: b/{IMAGE}:{NEW}", common)
     assert len(diff.surprises) == 1
-    assert only(diff).klass is Klass.SURPRISE
+    assert only(diff).cause is Cause.SURPRISE
     bare = changed("Deployment", "          image: a:1", "          image: b:1", common)
     assert bare.changed_lines() == ("- image a:1", "+ image b:1")
 
@@ -105,7 +106,7 @@ def test_checksums_and_chart_labels_follow() -> None:
     for head, key in (("annotations", "checksum/config"), ("labels", "helm.sh/chart"), ("labels", "chart")):
         line = f"    {key}: "
         diff = changed("Deployment", f"{line}aa", f"{line}bb", f"  {head}:")
-        assert only(diff).klass is Klass.FOLLOWS, key
+        assert only(diff).cause is Cause.FOLLOWS, key
         assert diff.surprises == ()
         assert not diff.image_only
         assert diff.changed_lines() == ()
@@ -193,7 +194,7 @@ def test_secrets_are_read_by_name_only() -> None:
     open_ = changed("Secret", "  token: hunter2", "  token: hunter3", "data:")
     unmasked = changed("Thing", "  token: hunter2", "  token: hunter3", "data:")
     for diff in (hidden, open_):
-        assert only(diff) == Field("data.token", None, None, Klass.SURPRISE)
+        assert only(diff) == Field("data.token", None, None, Cause.SURPRISE)
         assert diff.surprises == ("Secret x: data.token changed",)
         assert diff.changed_lines() == ("± Secret data.token",)
     assert "hunter" not in repr(open_)
@@ -300,8 +301,8 @@ def test_deleted_releases_are_named_on_stderr() -> None:
 
 def test_the_key_of_a_field_with_dots() -> None:
     """A bracketed key is one part of the path, dots and all."""
-    assert Field("metadata.labels[helm.sh/chart]", "a", "b", Klass.FOLLOWS).key == "labels[helm.sh/chart]"
-    assert Field("kind", "a", "b", Klass.SURPRISE).key == "kind"
+    assert Field("metadata.labels[helm.sh/chart]", "a", "b", Cause.FOLLOWS).key == "labels[helm.sh/chart]"
+    assert Field("kind", "a", "b", Cause.SURPRISE).key == "kind"
 
 
 HEADERS = [

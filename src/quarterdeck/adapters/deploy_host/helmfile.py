@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from quarterdeck.core.cluster import commands, releases
+from quarterdeck.core.cluster import commands, jobs, releases
 from quarterdeck.core.model.errors import PermanentError, TemporaryError
 from quarterdeck.core.ports.host import Position, Release
 from quarterdeck.core.ports.runner import Runner
@@ -43,7 +43,7 @@ class HelmfileHost:
             timeout: seconds for one question.
         """
         self._runner, self._timeout = runner, timeout
-        self._place = commands.Place(
+        self._paths = commands.HostPaths(
             charts=charts,
             jobs_dir=jobs_dir,
             services_dir=services_dir,
@@ -59,21 +59,21 @@ class HelmfileHost:
         Raises:
             PermanentError: there is no usable checkout.
         """
-        status, out, err = await self._runner.query(commands.position(self._place), self._timeout)
+        status, out, err = await self._runner.query(commands.position(self._paths), self._timeout)
         lines = out.decode(errors="replace").splitlines()
         if status != 0 or len(lines) < 2:
-            raise PermanentError(f"no usable checkout at {self._place.charts}: {_last(err) or status}")
+            raise PermanentError(f"no usable checkout at {self._paths.charts}: {_last(err) or status}")
         return Position(commit=lines[0].strip(), host=lines[1].strip(), problem="; ".join(lines[2:])[:200])
 
     async def has_commit(self, commit: str) -> bool:
         """Whether HEAD is that commit or comes after it; False too while the host does not know the commit."""
-        command = commands.has_commit(self._place, commit)
+        command = commands.has_commit(self._paths, commit)
         status, _, err = await self._runner.query(command, self._timeout)
         if status in (0, 1):
             return status == 0
         if b"Not a valid commit" in err or b"not a valid object" in err.lower() or b"bad object" in err.lower():
             return False
-        raise PermanentError(f"no usable checkout at {self._place.charts}: {_last(err) or status}")
+        raise PermanentError(f"no usable checkout at {self._paths.charts}: {_last(err) or status}")
 
     async def releases(self, service: str, environment: str) -> tuple[Release, ...]:
         """The releases of the checkout as it stands, with live revision, status, description and labels.
@@ -82,13 +82,13 @@ class HelmfileHost:
             PermanentError: helmfile cannot list them.
             TemporaryError: helm cannot read the cluster.
         """
-        command = commands.list_live(self._place, service, environment)
+        command = commands.list_live(self._paths, service, environment)
         found = releases.from_live(await self._asked(command, f"{service} in {environment}"))
         self._namespaces[service, environment] = tuple(dict.fromkeys(r.namespace for r in found))
         live = [release for release in found if release.revision]
         if not live:
             return found
-        command = commands.describe(self._place, service, environment, live)
+        command = commands.describe(self._paths, service, environment, live)
         return releases.with_descriptions(found, await self._asked(command, f"{service} in {environment}"))
 
     async def objects(self, service: str, environment: str) -> Sequence[Mapping[str, Any]]:
@@ -101,7 +101,7 @@ class HelmfileHost:
             await self.releases(service, environment)
         found: list[Mapping[str, Any]] = []
         for namespace in self._namespaces[service, environment]:
-            command = commands.objects(self._place, service, environment, namespace)
+            command = commands.objects(self._paths, service, environment, namespace)
             status, out, err = await self._runner.query(command, self._timeout)
             if status != 0:
                 raise TemporaryError(f"kubectl cannot read {namespace}: {_last(err) or status}")
@@ -112,8 +112,8 @@ class HelmfileHost:
     def diff_script(
         self, service: str, environment: str, commit: str, overlay: Mapping[str, bytes] = MappingProxyType({})
     ) -> str:
-        """Job script; files and exit statuses as `quarterdeck.core.cluster.commands.diff_script` says."""
-        return commands.diff_script(self._place, service, environment, commit, overlay)
+        """Job script; files and exit statuses as `quarterdeck.core.cluster.jobs.diff_script` says."""
+        return jobs.diff_script(self._paths, service, environment, commit, overlay)
 
     def apply_script(
         self,
@@ -123,7 +123,7 @@ class HelmfileHost:
         expected: Mapping[str, str],
         facts: Mapping[str, str],
     ) -> str:
-        """Job script; files and exit statuses as `quarterdeck.core.cluster.commands.apply_script` says.
+        """Job script; files and exit statuses as `quarterdeck.core.cluster.jobs.apply_script` says.
 
         Args:
             service: the service.
@@ -135,22 +135,22 @@ class HelmfileHost:
                 the label; `note`, who we are, for whoever meets our lock.
         """
         source = facts["export"]
-        order = commands.Apply(
+        job = jobs.ApplyJob(
             service=service,
             environment=environment,
             releases=tuple(stage_releases),
-            export=source if "/" in source else f"{self._place.jobs_dir.rstrip('/')}/{source}/export",
+            export=source if "/" in source else f"{self._paths.jobs_dir.rstrip('/')}/{source}/export",
             digest=expected.get("diff", ""),
             parts=_keyed(expected, "diff."),
             revisions={name: int(text) for name, text in _keyed(expected, "revision.").items()},
             mark=facts.get("id", ""),
             note=facts.get("note", "") or f"quarterdeck {facts.get('id', '')}".strip(),
         )
-        return commands.apply_script(self._place, order)
+        return jobs.apply_script(self._paths, job)
 
     def by_hand(self, service: str, environment: str, releases: Sequence[str] = ()) -> tuple[str, ...]:
         """The lines a person types on the host for the same."""
-        return commands.by_hand(self._place, service, environment, releases)
+        return commands.by_hand(self._paths, service, environment, releases)
 
     async def _asked(self, command: str, what: str) -> bytes:
         status, out, err = await self._runner.query(command, self._timeout)

@@ -15,7 +15,9 @@ Change = tuple[Path, yaml.Node | None, yaml.Node | None]
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLAIN_KEY = re.compile(r"^[A-Za-z0-9_-]+$")
-_DEPTH, _NODES = 60, 50_000
+#: deeper or larger documents are refused, since they could take for ever
+_DEEPEST = 60
+_MOST_NODES = 50_000
 
 
 class UnreadableError(Exception):
@@ -39,10 +41,10 @@ def parse(lines: Sequence[str]) -> yaml.Node | None:
 def _check(node: yaml.Node, depth: int, seen: list[int]) -> None:
     """Refuse what could hide a change or never end: duplicate keys, odd keys, endless aliases."""
     seen[0] += 1
-    if depth > _DEPTH or seen[0] > _NODES:
+    if depth > _DEEPEST or seen[0] > _MOST_NODES:
         raise UnreadableError("too deep or too large")
     if isinstance(node, yaml.MappingNode):
-        keys = [k.value for k, _ in node.value if isinstance(k, yaml.ScalarNode)]
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if len(keys) != len(node.value) or len(set(keys)) != len(keys):
             raise UnreadableError("duplicate or odd keys")
         for _, value in node.value:
@@ -58,32 +60,45 @@ def compare(old: yaml.Node, new: yaml.Node, path: Path = ()) -> Iterator[Change]
         if (old.tag, old.value) != (new.tag, new.value):
             yield path, old, new
         return
-    pairs = _pairs(old, new)
-    if pairs is None:
+    children = _children_side_by_side(old, new)
+    if children is None:
         yield path, old, new
         return
-    for key, a, b in pairs:
-        if a is None or b is None:
-            yield (*path, key), a, b
+    for key, old_child, new_child in children:
+        if old_child is None or new_child is None:
+            yield (*path, key), old_child, new_child
         else:
-            yield from compare(a, b, (*path, key))
+            yield from compare(old_child, new_child, (*path, key))
 
 
-def _pairs(old: yaml.Node, new: yaml.Node) -> list[tuple[str, yaml.Node | None, yaml.Node | None]] | None:
-    """The children of two mappings or two lists side by side; None when they are of different kinds."""
-    a: dict[str, yaml.Node]
-    b: dict[str, yaml.Node]
+def _children_side_by_side(
+    old: yaml.Node, new: yaml.Node
+) -> list[tuple[str, yaml.Node | None, yaml.Node | None]] | None:
+    """The children of two mappings or two lists by key; None when they are of different kinds."""
     if isinstance(old, yaml.MappingNode) and isinstance(new, yaml.MappingNode):
-        a, b = ({k.value: v for k, v in node.value} for node in (old, new))
-        return [(_part(key), a.get(key), b.get(key)) for key in {**a, **b}]
+        return _joined(
+            {_part(key): node for key, node in _mapping(old).items()},
+            {_part(key): node for key, node in _mapping(new).items()},
+        )
     if isinstance(old, yaml.SequenceNode) and isinstance(new, yaml.SequenceNode):
-        by_name = [_names(node) for node in (old, new)]
-        if None not in by_name:
-            a, b = (dict(zip(n or (), node.value, strict=True)) for n, node in zip(by_name, (old, new), strict=True))
-        else:
-            a, b = ({str(i): v for i, v in enumerate(node.value)} for node in (old, new))
-        return [(f"[{key}]", a.get(key), b.get(key)) for key in {**a, **b}]
+        old_names, new_names = _names(old), _names(new)
+        if old_names is None or new_names is None:  # items without names are compared place by place
+            old_names = [str(index) for index in range(len(old.value))]
+            new_names = [str(index) for index in range(len(new.value))]
+        old_items = dict(zip([f"[{name}]" for name in old_names], old.value, strict=True))
+        return _joined(old_items, dict(zip([f"[{name}]" for name in new_names], new.value, strict=True)))
     return None
+
+
+def _joined(
+    old: dict[str, yaml.Node], new: dict[str, yaml.Node]
+) -> list[tuple[str, yaml.Node | None, yaml.Node | None]]:
+    """Every key of both, in the order of the old one and then of what is new."""
+    return [(key, old.get(key), new.get(key)) for key in {**old, **new}]
+
+
+def _mapping(node: yaml.MappingNode) -> dict[str, yaml.Node]:
+    return {key.value: value for key, value in node.value}
 
 
 def _names(node: yaml.SequenceNode) -> list[str] | None:
@@ -94,16 +109,15 @@ def _names(node: yaml.SequenceNode) -> list[str] | None:
 
 def scalar(node: yaml.Node | None, key: str) -> str:
     """A scalar below a mapping, "" if there is none."""
-    if isinstance(node, yaml.MappingNode):
-        for k, value in node.value:
-            if k.value == key and isinstance(value, yaml.ScalarNode):
-                return str(value.value)
-    return ""
+    if not isinstance(node, yaml.MappingNode):
+        return ""
+    value = _mapping(node).get(key)
+    return str(value.value) if isinstance(value, yaml.ScalarNode) else ""
 
 
 def replicas(node: yaml.Node | None) -> int | None:
     """How many pods a workload asks for (`spec.replicas`); None when it does not say."""
-    spec = next((v for k, v in node.value if k.value == "spec"), None) if node is not None else None
+    spec = _mapping(node).get("spec") if isinstance(node, yaml.MappingNode) else None
     text = scalar(spec, "replicas")
     return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else None
 
@@ -119,7 +133,7 @@ def text_of(node: yaml.Node | None) -> str | None:
     if isinstance(node, yaml.ScalarNode):
         return str(node.value)
     if isinstance(node, yaml.MappingNode):
-        return "{" + ", ".join(f"{k.value}: {text_of(v)}" for k, v in node.value) + "}"
+        return "{" + ", ".join(f"{key.value}: {text_of(value)}" for key, value in node.value) + "}"
     return "[" + ", ".join(text_of(item) or "" for item in node.value) + "]"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from quarterdeck.core.cluster import diff as reader
+from quarterdeck.core.cluster import diff_reader as reader
 from quarterdeck.core.cluster import releases as listing
 from quarterdeck.core.model.errors import EditRefusedError, PermanentError, RequestError, TemporaryError
 from quarterdeck.core.model.person import Actor

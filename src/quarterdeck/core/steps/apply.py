@@ -10,7 +10,7 @@ from typing import Any
 
 from quarterdeck.core.cluster import health
 from quarterdeck.core.cluster import releases as listing
-from quarterdeck.core.cluster.commands import DIFFERS, HELD, MOVED, UNREADY
+from quarterdeck.core.cluster.jobs import DIFFERS, HELD, MOVED, UNREADY
 from quarterdeck.core.model.errors import (
     LostError,
     NotFoundError,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from quarterdeck.core.cluster.diff import Diff, Images
+from quarterdeck.core.cluster.diff import Diff
+from quarterdeck.core.cluster.diff_reader import Images
 from quarterdeck.core.ports.host import Release
 from quarterdeck.core.redaction.redactor import Redactor
 from quarterdeck.core.values import ReleaseImage

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from quarterdeck.core import values
-from quarterdeck.core.cluster import diff as reader
+from quarterdeck.core.cluster import diff_reader as reader
 from quarterdeck.core.cluster import releases as listing
 from quarterdeck.core.model.errors import EditRefusedError, NotFoundError, PermanentError
 from quarterdeck.core.model.place import joined, slug
