@@ -13,11 +13,11 @@ from quarterdeck.chat import Heard, Transport
 from quarterdeck.core.builds.announcements import Herald
 from quarterdeck.core.desk.dispatcher import Reception
 from quarterdeck.core.desk.grammar import NOTHING
+from quarterdeck.core.desk.permissions import PERMISSIONS
 from quarterdeck.core.model.errors import QuarterdeckError, TemporaryError
 from quarterdeck.core.model.person import Actor
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.state import OVER, State
-from quarterdeck.core.rules.policy import MUTATING
 from quarterdeck.core.worker.deployer import Deployer
 from quarterdeck.core.world import World
 from quarterdeck.engine import Engine, Service
@@ -131,7 +131,7 @@ class App:
         """The lines to say to a command; see `Reception.answer`."""
         nick = self.transports[heard.network].nick.lower()
         addressed = heard.text.lower().startswith((f"{nick}:", f"{nick},"))
-        if (why := self._unnoted.pop(heard.msgid, "")) and verb in MUTATING:
+        if (why := self._unnoted.pop(heard.msgid, "")) and verb in PERMISSIONS:
             return [f"{heard.nick}: {why}. {NOTHING}"]
         lines = await self.parts.dispatcher.answer(verb, self._actor(heard), text, addressed)
         return [self.parts.world.redactor.text(line) for line in lines]

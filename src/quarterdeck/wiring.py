@@ -36,7 +36,9 @@ from quarterdeck.core.desk.answers import Answers
 from quarterdeck.core.desk.dispatcher import Reception
 from quarterdeck.core.desk.preview import Preview
 from quarterdeck.core.model.catalogue import Catalogue
+from quarterdeck.core.model.errors import Refusal
 from quarterdeck.core.model.line import Line
+from quarterdeck.core.model.reason import Reason
 from quarterdeck.core.redaction.redactor import Redactor
 from quarterdeck.core.worker.deployer import Deployer
 from quarterdeck.core.world import Limits, World
@@ -165,6 +167,14 @@ class _Clean:
         """See `core.ports.Voice`."""
         made = self._voice.lines(event, rollout, **facts)
         return tuple(replace(line, text=self._redactor.text(line.text)) for line in made)
+
+    def refusal(self, refusal: Refusal, begun: bool = False) -> str:
+        """See `core.ports.Voice`."""
+        return self._redactor.text(self._voice.refusal(refusal, begun))
+
+    def question(self, reason: Reason) -> str:
+        """See `core.ports.Voice`."""
+        return self._redactor.text(self._voice.question(reason))
 
 
 def find_templates() -> Path:

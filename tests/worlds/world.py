@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,12 +17,16 @@ from quarterdeck.core.desk.preview import Preview
 from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.catalogue import Catalogue, ChartsRepository, MergeMode
 from quarterdeck.core.model.environment import Environment, EnvironmentKind
+from quarterdeck.core.model.errors import Refusal
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.person import Actor, Person
+from quarterdeck.core.model.reason import Reason
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.redaction.redactor import Redactor
 from quarterdeck.core.rollout.rollout import Kind, Rollout
+from quarterdeck.core.rules.rulebook import RULES
+from quarterdeck.core.rules.ruling import Rule
 from quarterdeck.core.values import effective
 from quarterdeck.core.worker.deployer import Deployer
 from quarterdeck.core.world import Limits, World
@@ -151,6 +155,14 @@ class _Clean:
         made = self.voice.lines(event, rollout, **facts)
         return tuple(replace(line, text=self.redactor.text(line.text)) for line in made)
 
+    def refusal(self, refusal: Refusal, begun: bool = False) -> str:
+        """See `core.ports.Voice`."""
+        return self.redactor.text(self.voice.refusal(refusal, begun))
+
+    def question(self, reason: Reason) -> str:
+        """See `core.ports.Voice`."""
+        return self.redactor.text(self.voice.question(reason))
+
 
 def person(name: str, *groups: str) -> Person:
     """Somebody of the catalogue."""
@@ -185,6 +197,7 @@ class Deck:
     """The fakes, the core on them, and handy ways to talk to it."""
 
     voice = _VOICE
+    rules: Sequence[Rule] = RULES
 
     def __init__(self, merge: MergeMode = MergeMode.GATE, limits: Limits = LIMITS, ask_first: int = 0) -> None:
         self.registry = FakeRegistry()
@@ -228,6 +241,7 @@ class Deck:
             clock=self.clock,
             redactor=self.redactor,
             limits=self.limits,
+            rules=self.rules,
             ask_first=self.ask_first,
             deploy_host_name="deploy1003",
         )

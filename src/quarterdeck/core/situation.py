@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from quarterdeck.core import values
 from quarterdeck.core.cluster.pods import serving as serving_pods
@@ -18,6 +19,7 @@ from quarterdeck.core.rollout.step import StepName, StepState
 from quarterdeck.core.subject import Member, Subject, of_rollout, owed
 from quarterdeck.core.world import World
 
+T = TypeVar("T")
 #: seconds a last look may take; a failure must be told even when the world is gone
 PATIENCE = 8.0
 #: tag -> (ready pods, all pods)
@@ -113,17 +115,18 @@ async def survey(
             of_part[each.part][1][place] = serving_pods(objects, each.images, each.ends)
         return serving_pods(objects, member.images, member.ends)
 
-    async def guarded(name: str, act: Any) -> Any:
+    async def guarded(name: str, read: Callable[[], Awaitable[T]]) -> T | None:
         try:
             async with asyncio.timeout(seconds):
-                return await act
+                return await read()
         except (QuarterdeckError, TimeoutError) as error:
             problems[name] = str(error) or f"no answer within {seconds:.0f} s"
             return None
 
-    read = await asyncio.gather(guarded("git", git()), *(guarded(place, pods(place)) for place in places))
-    commit, tags = read[0] or ("", {})
-    serving = {place: found for place, found in zip(places, read[1:], strict=True) if found is not None}
+    of_places = (guarded(place, partial(pods, place)) for place in places)
+    in_git, in_pods = await asyncio.gather(guarded("git", git), asyncio.gather(*of_places))
+    commit, tags = in_git or ("", {})
+    serving = {place: pods_of for place, pods_of in zip(places, in_pods, strict=True) if pods_of is not None}
     debts = [debt for member in subject.members for debt in await world.store.debts(member.service.name)]
     alone = {each.part: Situation(each.title, commit, *of_part[each.part]) for each in subject.own.each}
     return Situation(subject.title, commit, tags, serving, owed(subject.members, debts), (), problems, alone)

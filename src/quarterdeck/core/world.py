@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quarterdeck.core.model.catalogue import Catalogue
@@ -15,6 +16,8 @@ from quarterdeck.core.ports.runner import Runner
 from quarterdeck.core.ports.store import Store
 from quarterdeck.core.ports.voice import Voice
 from quarterdeck.core.redaction.redactor import Redactor
+from quarterdeck.core.rules.rulebook import RULES
+from quarterdeck.core.rules.ruling import Rule
 
 
 @dataclass(frozen=True)
@@ -64,5 +67,6 @@ class World:
     clock: Clock
     redactor: Redactor
     limits: Limits = Limits()
+    rules: Sequence[Rule] = RULES
     ask_first: int = 3
     deploy_host_name: str = "deploy"

@@ -12,7 +12,9 @@ import jinja2
 from quarterdeck.core.model import place as places
 from quarterdeck.core.model.build import Build
 from quarterdeck.core.model.catalogue import Catalogue
+from quarterdeck.core.model.errors import Refusal
 from quarterdeck.core.model.line import Line
+from quarterdeck.core.model.reason import Reason
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.model.tag import short_tag
@@ -22,6 +24,8 @@ from quarterdeck.core.rollout.step import Step, StepName, StepState
 from quarterdeck.core.situation import Situation
 from quarterdeck.core.subject import Member, spoken_members
 from quarterdeck.views import words
+from quarterdeck.views.questions import reason_sentence
+from quarterdeck.views.refusals import refusal_line, refusal_sentence
 
 #: a verdict calls the person by name if he has waited longer than this, in seconds
 LONG = 60.0
@@ -64,6 +68,14 @@ class ChatVoice:
         text = self._say(event, rollout, gather(rollout, **facts))
         # the diff comes before the question about it, so it may not be chatter that waits
         return (Line(rollout.home, text, urgent=event != "still"),) if text else ()
+
+    def refusal(self, refusal: Refusal, begun: bool = False) -> str:
+        """What is said to somebody who is refused; ends with "Nothing done" unless something was *begun* already."""
+        return refusal_sentence(refusal) if begun else refusal_line(refusal)
+
+    def question(self, reason: Reason) -> str:
+        """What a person is asked, in half a line."""
+        return reason_sentence(reason)
 
     # -- one method an event: the words its template needs -----------------------------------------------------
 

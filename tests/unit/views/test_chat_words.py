@@ -12,11 +12,11 @@ import pytest
 
 from quarterdeck.core.model.build import Build
 from quarterdeck.core.model.line import Line
+from quarterdeck.core.model.question import Question
 from quarterdeck.core.rollout.debts import Debt
 from quarterdeck.core.rollout.rollout import Kind
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
-from quarterdeck.core.rules.policy import Ask
 from quarterdeck.core.situation import Situation
 from quarterdeck.core.subject import whole
 from quarterdeck.core.values import EditPlan
@@ -81,12 +81,15 @@ def events() -> Iterator[tuple[str, tuple[Line, ...]]]:
     many = found(summary="image + 2 surprises: + ConfigMap a; + ConfigMap b")
     yield "diff, many lines", say("diff", two, found={"codfw": many, "eqiad": found(summary="")})
     yield "diff, nothing", say("diff", one, found={"staging": found(summary="")})
-    asked = Ask("prod-k7p", 0, "1 Deployment, image only")
+    asked = Question("prod-k7p", 0, "1 Deployment, image only")
     yield "ask", say("ask", two, asked=asked, found={"codfw": found()})
     odd = ("memory 400Mi → 600Mi", "+ ConfigMap a", "+ ConfigMap b", "+ ConfigMap c", "+ ConfigMap d")
-    asked = Ask("prod-k7p", 5, "image + 5 surprises")
+    asked = Question("prod-k7p", 5, "image + 5 surprises")
     yield "ask, surprises", say("ask", two, asked=asked, found={"codfw": found(surprises=odd)})
-    yield "ask, before anything", say("ask", one, asked=Ask("staging-k7p", 0, "this takes 1 away from codfw"), found={})
+    yield (
+        "ask, before anything",
+        say("ask", one, asked=Question("staging-k7p", 0, "this takes 1 away from codfw"), found={}),
+    )
     checked = (*MERGED, step(StepName.APPLY, "staging"), step(StepName.CHECK, "staging", pods=[1, 1], soak=20.0))
     done = replace(shared, steps=checked)
     after = {"debts": (debt("codfw"), debt("eqiad")), "next": "!deploy citoid production"}

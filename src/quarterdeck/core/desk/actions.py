@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from quarterdeck.core.desk import grammar
 from quarterdeck.core.desk.grammar import NOTHING
+from quarterdeck.core.desk.permissions import said_command
 from quarterdeck.core.model.errors import (
     BusyError,
     NotAllowedError,
@@ -19,6 +20,7 @@ from quarterdeck.core.model.errors import (
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.person import Actor
 from quarterdeck.core.model.place import environments as environments_of
+from quarterdeck.core.model.question import confirm_command
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.orders.intake import drafted
 from quarterdeck.core.orders.orders import Order, Orders
@@ -28,7 +30,9 @@ from quarterdeck.core.rollout.pipeline import retried
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
 from quarterdeck.core.rollout.state import HOLDING, Move, State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
-from quarterdeck.core.rules import policy
+from quarterdeck.core.rules.asking import Answer, matches
+from quarterdeck.core.rules.moments import SaidCommand
+from quarterdeck.core.rules.ruling import permitted
 from quarterdeck.core.worker.deployer import Deployer
 from quarterdeck.core.world import World
 
@@ -82,12 +86,12 @@ class Actions:
             if rollout.home != actor.room or rollout.code.lower() != code:
                 continue
             self._authorise(actor, rollout, "confirm")
-            answer = policy.matches(code, count, rollout, self.world.clock.now())
-            if answer is policy.Answer.TOO_LATE:
+            answer = matches(code, count, rollout, self.world.clock.now())
+            if answer is Answer.TOO_LATE:
                 return f"#{rollout.number}: the question has just closed. Say the command again. {NOTHING}"
-            if answer is policy.Answer.WRONG_COUNT and not rollout.code_count:
+            if answer is Answer.WRONG_COUNT and not rollout.code_count:
                 return f"#{rollout.number} has no surprises: !confirm {rollout.code}. {NOTHING}"
-            if answer is policy.Answer.WRONG_COUNT:
+            if answer is Answer.WRONG_COUNT:
                 n = rollout.code_count
                 raise RequestError(
                     f"#{rollout.number} has {n} surprise{'s' if n > 1 else ''}: read them, then !confirm {rollout.code} with {n}. {NOTHING}"
@@ -184,7 +188,7 @@ class Actions:
                 until = f" until {rollout.deadline:%H:%M}" if rollout.deadline else ""
                 raise BusyError(
                     f"#{rollout.number} ({rollout.actor}) is the same deploy and waits for a confirm{until}. "
-                    f"You may {_confirm(rollout)} yourself, or !stop {rollout.number}. {NOTHING}",
+                    f"You may {confirm_command(rollout.code, rollout.code_count)} yourself, or !stop {rollout.number}. {NOTHING}",
                     rollout.number,
                 )
             taken.append(rollout.number)
@@ -265,17 +269,20 @@ class Actions:
 
     async def _checked(self, actor: Actor, request: grammar.Request, verb: str, kind: Kind) -> Order:
         """An order by somebody who may give it: for each service it touches."""
-        policy.authorise(actor, None, verb, accounts_shown=actor.accounts_shown)
+        self._permit(said_command(actor, verb))
         services = await self.orders.services(request.target)
         for service in services:
-            policy.authorise(actor, service, verb, accounts_shown=actor.accounts_shown)
-        return await self.orders.check(request, kind, services)
+            self._permit(said_command(actor, verb, service))
+        return await self.orders.check(request, kind, actor.name, services)
+
+    def _permit(self, command: SaidCommand) -> None:
+        """Pass if no rule refuses the command; NotAllowedError says which does."""
+        permitted(command, self.world.clock.now(), self.world.rules)
 
     def _authorise(self, actor: Actor, rollout: Rollout, verb: str) -> None:
-        back = rollout.kind is Kind.ROLLBACK
         for name in rollout.services:
             service = self.world.catalogue.services[name]
-            policy.authorise(actor, service, verb, accounts_shown=actor.accounts_shown, back=back)
+            self._permit(said_command(actor, verb, service, going_back=rollout.kind is Kind.ROLLBACK))
 
     def _may_stop(self, actor: Actor, rollout: Rollout) -> bool:
         try:
@@ -331,7 +338,3 @@ def _write_set(steps: Sequence[Step]) -> tuple[tuple[str, str], ...]:
     """The scalars a retry holds again: those its EDIT wrote, unless it begins with EDIT anew."""
     edited = next((s for s in steps if s.name is StepName.EDIT and s.state is StepState.DONE), None)
     return tuple((path, scalar) for path, scalar in edited.result.get("write_set", ())) if edited else ()
-
-
-def _confirm(rollout: Rollout) -> str:
-    return f"!confirm {rollout.code}" + (f" with {rollout.code_count}" if rollout.code_count else "")

@@ -20,7 +20,7 @@ from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.rollout.rollout import Kind, Rollout, spoken_target
 from quarterdeck.core.rollout.state import HOLDING, State
 from quarterdeck.core.rollout.step import StepName, StepState
-from quarterdeck.core.rules import policy
+from quarterdeck.core.rules.serving_order import in_serving_order
 from quarterdeck.core.situation import Situation, survey
 from quarterdeck.core.subject import Member, Subject, of_rollout
 from quarterdeck.core.world import World
@@ -228,12 +228,12 @@ class Answers:
 
     def _ordered(self, environments: Collection[str]) -> list[str]:
         """Names of environments in rollout order, those that the catalogue has not at the end."""
-        known = [e.name for e in policy.order(self.world.catalogue.environments.values())]
+        known = [e.name for e in in_serving_order(self.world.catalogue.environments.values())]
         return [*(name for name in known if name in environments), *sorted(set(environments) - set(known))]
 
     async def _survey(self, member: Member, tree: Tree | None) -> Situation:
         known = self.world.catalogue.environments
-        order = policy.order(e for e in known.values() if e.name in member.environments)
+        order = in_serving_order(e for e in known.values() if e.name in member.environments)
         trees = {member.service.name: tree} if tree else None
         return await survey(self.world, Subject((member,)), tuple(e.name for e in order), 8.0, trees)
 

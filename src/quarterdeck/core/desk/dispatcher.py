@@ -70,13 +70,16 @@ class Reception:
                 return [self._to(actor, said)] if said else []
             return await self._say_many[verb](actor, text)
         except RequestError as error:
-            return [self._to(actor, str(error), always=True)]
+            return [self._to(actor, self._refused(error), always=True)]
         except QuarterdeckError as error:
             return [self._to(actor, f"{error}. {NOTHING}", always=True)]
         except Exception:
             number = secrets.token_hex(3)
             log.exception("internal error %s in !%s", number, verb)
             return [self._to(actor, f"internal error {number}; nothing more was done by this command")]
+
+    def _refused(self, error: RequestError) -> str:
+        return self._desk.world.voice.refusal(error.refusal) if error.refusal else str(error)
 
     def _turn(self, verb: str, actor: Actor) -> AbstractAsyncContextManager[object]:
         """What one person orders is done in the order it was said; !stop and what only looks never wait."""

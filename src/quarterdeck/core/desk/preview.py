@@ -18,8 +18,11 @@ from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.orders.orders import Order, Orders
 from quarterdeck.core.ports.runner import JobState
 from quarterdeck.core.rollout.rollout import Kind
-from quarterdeck.core.rules import policy
+from quarterdeck.core.rules.moments import ShownPlan
+from quarterdeck.core.rules.reasons import Together
+from quarterdeck.core.rules.ruling import permitted
 from quarterdeck.core.steps.describe import describe, expected
+from quarterdeck.core.steps.gate import shown_differences
 from quarterdeck.core.values import ALL
 from quarterdeck.core.world import World
 
@@ -35,7 +38,7 @@ class Preview:
         first, _, rest = text.strip().partition(" ")
         kind = Kind.APPLY if first.lower() == "apply" else Kind.DEPLOY
         request = self.orders.parse("preview", rest if first.lower() in ("apply", "deploy") else text)
-        order = await self.orders.check(request, kind)
+        order = await self.orders.check(request, kind, actor.name)
         try:
             found = await asyncio.gather(*(self._diff(order, place) for place in order.environments))
         except TimeoutError as error:
@@ -44,7 +47,7 @@ class Preview:
             ) from error
         except (PermanentError, TemporaryError) as error:
             raise RequestError(f"preview of {order.subject.title} failed: {error}. Nothing was changed") from error
-        return self._words(order, kind, dict(zip(order.environments, found, strict=True)))
+        return self._words(actor, order, kind, dict(zip(order.environments, found, strict=True)))
 
     async def _diff(self, order: Order, place: str) -> dict[str, Any]:
         world, limits = self.world, self.world.limits
@@ -84,7 +87,7 @@ class Preview:
         read, _ = (await asyncio.to_thread(reader.read, text, wanted)).of({release.name for release in names})
         return describe(read, names, world.redactor)
 
-    def _words(self, order: Order, kind: Kind, found: Mapping[str, Mapping[str, Any]]) -> str:
+    def _words(self, actor: Actor, order: Order, kind: Kind, found: Mapping[str, Mapping[str, Any]]) -> str:
         suffix = order.service.suffix
         before = {short_tag(tag, suffix) for tag in order.runs if tag != order.tag or len(order.runs) == 1}
         move = f"{' or '.join(sorted(before))} → {short_tag(order.tag, suffix)}" if order.tag else "as git says"
@@ -96,15 +99,16 @@ class Preview:
         )
         own, known = order.service.name, self.world.catalogue.environments
         said = told({p: f["summary"] for p, f in found.items() if f["changes"]}, own) or "nothing would change"
-        asked = policy.ask(
+        plan = ShownPlan(
+            requester=actor.name,
             kind=kind,
-            places={place: known[order.subject.at(place)[1]] for place in order.environments},
             own=own,
-            found=found,
-            first=False,
-            digest="0" * 64,
+            places={place: known[order.subject.at(place)[1]] for place in order.environments},
+            differences=shown_differences(found),
         )
-        would = f"would ask ({asked.text})" if asked else "would not ask"
+        reasons = permitted(plan, self.world.clock.now(), self.world.rules)
+        asked = self.world.voice.question(Together(reasons, plan)) if reasons else ""
+        would = f"would ask ({asked})" if asked else "would not ask"
         late = f" {listed(order.pending, own)} would become pending." if order.pending else ""
         where = " then ".join(environments_of(order.environments))
         return f"preview {order.subject.title} {where} {move}: {edits}; {said}; {would}.{late} Nothing was changed"

@@ -28,8 +28,23 @@ class QuarterdeckError(Exception):
         super().__init__(message or (self.__doc__ or "").strip())
 
 
+class Refusal:
+    """What a request is refused for: base of frozen dataclasses that hold facts only.
+
+    Each stands in the room that refuses; `views/refusals.py` has the sentences.
+    """
+
+
 class RequestError(QuarterdeckError):
-    """The request cannot be done as it was said."""
+    """The request cannot be done as it was said.
+
+    Attributes:
+        refusal: the facts; None where the message is the sentence.
+    """
+
+    def __init__(self, refusal: Refusal | str = "") -> None:
+        self.refusal = refusal if isinstance(refusal, Refusal) else None
+        super().__init__(str(refusal))
 
 
 class NotAllowedError(RequestError):
@@ -43,8 +58,8 @@ class BusyError(RequestError):
         holder: number of the rollout that holds it.
     """
 
-    def __init__(self, message: str = "", holder: int = 0) -> None:
-        super().__init__(message)
+    def __init__(self, refusal: Refusal | str = "", holder: int = 0) -> None:
+        super().__init__(refusal)
         self.holder = holder
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import statistics
+from dataclasses import asdict
 
 from quarterdeck.core import values
 from quarterdeck.core.model.person import Actor
+from quarterdeck.core.model.question import Question
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.orders.orders import Order
 from quarterdeck.core.rollout.rollout import ALL, Kind, Rollout
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import Step, StepName
+from quarterdeck.core.rules.asking import question
+from quarterdeck.core.rules.reasons import Together
 from quarterdeck.core.situation import Situation
 from quarterdeck.core.steps.gate import BEFORE
 from quarterdeck.core.world import World
@@ -24,11 +29,12 @@ async def drafted(world: World, actor: Actor, order: Order, kind: Kind, takeover
     names: tuple[StepName, ...] = (StepName.SYNC, StepName.DIFF, StepName.GATE)
     if kind is not Kind.APPLY:
         names = (StepName.EDIT, StepName.MERGE, *names)
-    first = (Step(StepName.GATE, stage=BEFORE),) if order.ask_first else ()
+    rollout_id = secrets.token_hex(8)
+    first = (Step(StepName.GATE, stage=BEFORE),) if order.asking else ()
     running = _running(order.situation)
     bad = next((running[e] for e in order.environments if running.get(e) not in ("", order.tag)), "")
     return Rollout(
-        id=secrets.token_hex(8),
+        id=rollout_id,
         kind=kind,
         service=order.service.name,
         part=order.subject.part,
@@ -56,12 +62,18 @@ async def drafted(world: World, actor: Actor, order: Order, kind: Kind, takeover
             "parts": {name: _running(seen) for name, seen in order.situation.parts.items()},
             **order.subject.facts(),
             "files": sorted(order.plan.files),
-            "ask_first": order.ask_first,
+            "ask_first": asdict(_question(world, order.asking, rollout_id)) if order.asking else {},
             "takeover": list(takeover),
             "commits": await _commits(world, order),
             "usual_gate": await _usual_gate(world),
         },
     )
+
+
+def _question(world: World, asking: Together, rollout_id: str) -> Question:
+    """What is asked before anything is written; its code stands for this rollout and these words."""
+    text = world.voice.question(asking)
+    return question(asking, text, hashlib.sha256(f"{rollout_id} {text}".encode()).hexdigest())
 
 
 async def _usual_gate(world: World) -> float:

@@ -16,11 +16,15 @@ from quarterdeck.core.model.place import environments as environments_of
 from quarterdeck.core.model.place import joined, listed, split
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.model.tag import short_tag
+from quarterdeck.core.orders.environments import resolve_environment
 from quarterdeck.core.orders.tagging import Tagging, silent
 from quarterdeck.core.orders.targets import ANY, part_names, read_trees, services_of
 from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.rollout.rollout import Kind
-from quarterdeck.core.rules import policy
+from quarterdeck.core.rules.moments import ProposedOrder
+from quarterdeck.core.rules.reasons import Together
+from quarterdeck.core.rules.ruling import permitted
+from quarterdeck.core.rules.serving_order import in_serving_order
 from quarterdeck.core.situation import Situation, survey
 from quarterdeck.core.subject import Member, Subject, known, member
 from quarterdeck.core.world import World
@@ -37,7 +41,7 @@ class Order:
         environments: the places to serve, in their order.
         tag: whole tag, as it stands in git.
         trees: service -> its files at the commit that all this was read at.
-        ask_first: why a person is asked before anything is written; empty if nobody need be.
+        asking: what a person is asked before anything is written; None if nobody need be.
     """
 
     subject: Subject
@@ -47,7 +51,7 @@ class Order:
     trees: Mapping[str, Tree]
     plan: values.EditPlan
     request: Request
-    ask_first: str = ""
+    asking: Together | None = None
 
     @property
     def service(self) -> Service:
@@ -123,10 +127,11 @@ class Orders:
         except TemporaryError as error:
             raise _unread(error) from error
 
-    async def check(self, request: Request, kind: Kind, services: Sequence[Service] = ()) -> Order:
+    async def check(self, request: Request, kind: Kind, requester: str, services: Sequence[Service] = ()) -> Order:
         """Check a request against Gerrit, registry and cluster; RequestError says what does not fit.
 
         Args:
+            requester: name of the person who asks.
             services: those it means, if they are known already; see `services`.
         """
         services = services or await self.services(request.target)
@@ -134,7 +139,7 @@ class Orders:
         members = [await asyncio.to_thread(member, trees[s.name], s, request.target.part) for s in services]
         subject = Subject(tuple(members), request.target.group)
         every = self._environments(members)
-        named = policy.resolve_environment(request.environment, every, request.title)
+        named = resolve_environment(request.environment, every, request.title)
         places, around = subject.places(e.name for e in named), subject
         if kind is not Kind.APPLY:
             around = await self._with_others(request, kind, subject, trees, places)
@@ -155,8 +160,31 @@ class Orders:
             await self._refuse_missing(around, trees, plan, places, tag)
         if kind is Kind.DEPLOY:
             await self._refuse_to_undo(request, subject, plan, tag, situation)
-        first = takes_away(plan, places, situation, subject.service) if kind is Kind.DEPLOY else ""
-        return Order(subject, places, tag, situation, trees, plan, request, first)
+        asking = self._judged(requester, kind, subject, places, tag, plan, situation)
+        return Order(subject, places, tag, situation, trees, plan, request, asking)
+
+    def _judged(
+        self,
+        requester: str,
+        kind: Kind,
+        subject: Subject,
+        places: Sequence[str],
+        tag: str,
+        plan: values.EditPlan,
+        situation: Situation,
+    ) -> Together | None:
+        """What a person is asked before anything is written; NotAllowedError where a rule refuses the order."""
+        environments = self.world.catalogue.environments
+        proposed = ProposedOrder(
+            requester=requester,
+            kind=kind,
+            service=subject.service,
+            places={place: environments[subject.at(place)[1]] for place in places},
+            tag=tag,
+            taken_away=taken_away(plan, places, situation),
+        )
+        reasons = permitted(proposed, self.world.clock.now(), self.world.rules)
+        return Together(reasons, proposed) if reasons else None
 
     async def which_part(self, service: Service, verb: str, environment: str, tree: Tree | None = None) -> str:
         """The line that asks which part is meant; empty if the service has an image of its own, and it is in git."""
@@ -199,7 +227,7 @@ class Orders:
     def _environments(self, members: Sequence[Member]) -> tuple[Environment, ...]:
         """The members' own environments that the catalogue knows, in rollout order."""
         names = {name for each in members for name in each.environments}
-        return policy.order(e for e in self.world.catalogue.environments.values() if e.name in names)
+        return in_serving_order(e for e in self.world.catalogue.environments.values() if e.name in names)
 
     async def _with_others(
         self, request: Request, kind: Kind, subject: Subject, trees: Mapping[str, Tree], places: Sequence[str]
@@ -361,15 +389,11 @@ def moves(plan: values.EditPlan, situation: Situation) -> tuple[tuple[Situation,
     return apart or ((situation, plan.effect),)
 
 
-def takes_away(plan: values.EditPlan, targets: Sequence[str], situation: Situation, service: Service) -> str:
-    """Law 4: which other places would lose a tag that they run to an older one; empty if none would."""
-    lost = {
-        place: old
-        for seen, effect in moves(plan, situation)
-        for place, (old, new) in effect.items()
-        if place not in targets and seen.running(place) == old and builds.newer(old, new)
-    }
-    if not lost:
-        return ""
-    tags = ", ".join(sorted({short_tag(tag, service.suffix) for tag in lost.values()}))
-    return f"this takes {tags} away from {listed(lost, service.name)}, which run{'s' if len(lost) == 1 else ''} it"
+def taken_away(plan: values.EditPlan, targets: Sequence[str], situation: Situation) -> dict[str, str]:
+    """Other places that would lose a tag that they run to an older one, with that tag (law 4)."""
+    lost: dict[str, str] = {}
+    for seen, effect in moves(plan, situation):
+        for place, (old, new) in effect.items():
+            if place not in targets and seen.running(place) == old and builds.newer(old, new):
+                lost[place] = old
+    return lost

@@ -1,1 +1,1 @@
-"""Who may do what, where, in which order, and when a person is asked first."""
+"""What people may do, and when one is asked first: one rule a file, all of them in one list (`rulebook`)."""

@@ -10,12 +10,16 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from quarterdeck.core.model.environment import EnvironmentKind
+from quarterdeck.core.model.environment import Environment, EnvironmentKind
 from quarterdeck.core.model.errors import EditRefusedError, NotFoundError, PermanentError, TemporaryError
+from quarterdeck.core.model.question import Question
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import Move, State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
-from quarterdeck.core.rules import policy
+from quarterdeck.core.rules.asking import question
+from quarterdeck.core.rules.moments import Difference, PlaceDifference, ShownPlan
+from quarterdeck.core.rules.reasons import Together
+from quarterdeck.core.rules.ruling import Ask, Refuse, judge
 from quarterdeck.core.steps.run import Run
 
 #: stage of a gate that stands before EDIT: nothing is written until somebody says yes
@@ -32,28 +36,13 @@ async def gate(run: Run, step: Step) -> Mapping[str, Any]:
         if step.stage != BEFORE:
             await _refuse_if_undone(run)
         return {"asked": True, "by": step.intent["answered"]}
-    known = run.world.catalogue.environments
-    places = {place: known[run.at(place)[1]] for place in run.rollout.environments}
-    kinds = [e.kind for e in places.values()]
-    if step.stage == BEFORE:
-        found: Mapping[str, Any] = {}
-        digest = hashlib.sha256(f"{run.rollout.id} {run.rollout.facts['ask_first']}".encode()).hexdigest()
-        code = policy.code(digest, policy.where(places.values()))
-        asked: policy.Ask | None = policy.Ask(code, 0, str(run.rollout.facts["ask_first"]))
-    else:
-        found = run.rollout.result(StepName.DIFF)["environments"]
-        digest = plan_digest(run.rollout)
-        first = await is_beginner(run)
-        asked = policy.ask(
-            kind=run.rollout.kind, places=places, own=run.service.name, found=found, first=first, digest=digest
-        )
+    asked = await _question(run, step)
     if asked is None:
         return {"asked": False}
-    limits = run.world.limits
-    seconds = limits.ask_production if EnvironmentKind.PRODUCTION in kinds else limits.ask_staging
-    deadline = run.world.clock.now() + timedelta(seconds=seconds)
+    deadline = run.world.clock.now() + timedelta(seconds=_seconds_to_answer(run))
     opened = replace(step, state=StepState.INTENDED, intent={"asked": asked.text}, started=run.world.clock.now())
     rollout = replace(run.rollout, code=asked.code, code_count=asked.count, deadline=deadline)
+    found = run.rollout.result(StepName.DIFF).get("environments", {})
     lines = run.world.voice.lines("ask", rollout, asked=asked, found=found)
     await run.move(
         Move.PAUSE,
@@ -62,10 +51,54 @@ async def gate(run: Run, step: Step) -> Mapping[str, Any]:
         code=asked.code,
         code_count=asked.count,
         deadline=deadline,
-        digest=digest,
+        digest=asked.digest,
         note=asked.text,
     )
     raise Paused
+
+
+async def _question(run: Run, step: Step) -> Question | None:
+    """The question to open; None where the rules see no need of one.
+
+    Raises:
+        PermanentError: a rule refuses what the diffs show.
+    """
+    if step.stage == BEFORE:  # what the rules asked when the order was accepted
+        return Question(**run.rollout.facts["ask_first"])
+    plan = ShownPlan(
+        requester=run.rollout.actor,
+        kind=run.rollout.kind,
+        own=run.service.name,
+        places=_places(run),
+        differences=shown_differences(run.rollout.result(StepName.DIFF)["environments"]),
+        beginner=await is_beginner(run),
+    )
+    voice = run.world.voice
+    match judge(plan, run.world.clock.now(), run.world.rules):
+        case Refuse(refusal):
+            raise PermanentError(voice.refusal(refusal, begun=True))
+        case Ask(reasons):
+            asking = Together(reasons, plan)
+            return question(asking, voice.question(asking), plan_digest(run.rollout))
+    return None
+
+
+def _places(run: Run) -> dict[str, Environment]:
+    environments = run.world.catalogue.environments
+    return {place: environments[run.at(place)[1]] for place in run.rollout.environments}
+
+
+def _seconds_to_answer(run: Run) -> float:
+    production = any(place.kind is EnvironmentKind.PRODUCTION for place in _places(run).values())
+    return run.world.limits.ask_production if production else run.world.limits.ask_staging
+
+
+def shown_differences(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, Difference]:
+    """Place -> what its stored diff says, as far as the rules want to know it."""
+    return {
+        place: PlaceDifference(diff["changes"], tuple(diff["surprises"]), diff["summary"], diff["pods"])
+        for place, diff in stored.items()
+    }
 
 
 async def _refuse_if_undone(run: Run) -> None:
