@@ -13,7 +13,8 @@ from quarterdeck.core.model.errors import EditRefusedError, NotFoundError
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.rollout.debts import Debt
-from quarterdeck.core.rollout.rollout import Rollout, spoken_target
+from quarterdeck.core.rollout.intent import spoken_target
+from quarterdeck.core.rollout.rollout import Rollout
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from quarterdeck.core.model import place as places
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.rollout.debts import Debt
-from quarterdeck.core.rollout.rollout import Rollout, spoken_target
+from quarterdeck.core.rollout.intent import spoken_target
+from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import OVER, State
 from quarterdeck.core.rollout.step import StepName, StepState
 from quarterdeck.views import words

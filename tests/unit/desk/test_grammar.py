@@ -10,38 +10,39 @@ from hypothesis import strategies as st
 
 from quarterdeck.core.desk import grammar
 from quarterdeck.core.model.errors import NotFoundError, NotYetError, RequestError
+from quarterdeck.core.rollout.intent import Intent, Target
 from tests.worlds.world import NEW, Deck
 
 SERVICES = ("citoid", "zotero")
 PLACES = ("staging", "codfw", "eqiad")
 
 
-def parse(text: str, verb: str = "deploy") -> grammar.Request:
+def parse(text: str, verb: str = "deploy") -> Intent:
     """A target as somebody types it."""
     return grammar.parse_target(verb, text, SERVICES, PLACES, ("shellbox", *SERVICES))
 
 
-def request(service: str, *more: str, options: tuple[str, ...] = ()) -> grammar.Request:
+def intent(service: str, *more: str, alone: bool = False, pin: bool = False) -> Intent:
     """What was asked for of a service."""
     environment, tag, reason = (*more, "", "", "")[:3]
-    return grammar.Request(grammar.Target(service), environment, tag, reason, frozenset(options))
+    return Intent(Target(service), environment, tag, reason, alone, pin)
 
 
 @pytest.mark.parametrize(
     ("text", "want"),
     [
-        ("citoid staging", request("citoid", "staging")),
-        ("staging citoid", request("citoid", "staging")),
-        ("Citoid to STAGING", request("citoid", "staging")),
-        ("citoid on prod v1.0.2", request("citoid", "production", "v1.0.2")),
-        (f"{NEW} citoid codfw", request("citoid", "codfw", NEW)),
-        ("citoid staging -- it -- leaks", request("citoid", "staging", "", "it -- leaks")),
-        ("citoid", request("citoid")),
-        ("citoid --Pin staging", request("citoid", "staging", options=("--pin",))),
-        ("--alone citoid v1 staging", request("citoid", "staging", "v1", options=("--alone",))),
+        ("citoid staging", intent("citoid", "staging")),
+        ("staging citoid", intent("citoid", "staging")),
+        ("Citoid to STAGING", intent("citoid", "staging")),
+        ("citoid on prod v1.0.2", intent("citoid", "production", "v1.0.2")),
+        (f"{NEW} citoid codfw", intent("citoid", "codfw", NEW)),
+        ("citoid staging -- it -- leaks", intent("citoid", "staging", "", "it -- leaks")),
+        ("citoid", intent("citoid")),
+        ("citoid --Pin staging", intent("citoid", "staging", pin=True)),
+        ("--alone citoid v1 staging", intent("citoid", "staging", "v1", alone=True)),
     ],
 )
-def test_words_in_any_order(text: str, want: grammar.Request) -> None:
+def test_words_in_any_order(text: str, want: Intent) -> None:
     """Where the sets are disjoint the order is free; small words are ignored."""
     assert parse(text) == want
 
@@ -83,12 +84,12 @@ def test_what_is_planned_says_not_yet(word: str) -> None:
 @pytest.mark.parametrize(
     ("word", "want"),
     [
-        ("citoid/Main", grammar.Target("citoid", "main")),
-        ("citoid/all", grammar.Target("citoid", "all")),
-        ("@Shellbox", grammar.Target(group="shellbox")),
+        ("citoid/Main", Target("citoid", "main")),
+        ("citoid/all", Target("citoid", "all")),
+        ("@Shellbox", Target(group="shellbox")),
     ],
 )
-def test_parts_and_groups_are_targets(word: str, want: grammar.Target) -> None:
+def test_parts_and_groups_are_targets(word: str, want: Target) -> None:
     """SERVICE/PART and @GROUP, before or after the environment, and as they are said again."""
     assert parse(f"{word} staging").target == parse(f"staging {word}").target == want
     assert want.title == word.lower()
@@ -114,7 +115,7 @@ def test_targets_that_are_none_are_named(text: str, says: str) -> None:
 
 def test_an_option_belongs_to_some_verbs() -> None:
     """The others say which."""
-    assert parse("citoid staging --alone", "rollback").options == {"--alone"}
+    assert parse("citoid staging --alone", "rollback").alone
     with pytest.raises(RequestError, match=r"--pin is for !deploy and !preview, !rollback does not know it"):
         parse("citoid staging --pin", "rollback")
     with pytest.raises(RequestError, match="--alone is for"):

@@ -25,6 +25,7 @@ from quarterdeck.core.model.room import Room
 from quarterdeck.core.orders.intake import drafted
 from quarterdeck.core.orders.orders import Order, Orders
 from quarterdeck.core.ports.runner import JobState
+from quarterdeck.core.rollout.intent import Intent
 from quarterdeck.core.rollout.naming import job_name
 from quarterdeck.core.rollout.pipeline import retried
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
@@ -49,7 +50,9 @@ class Actions:
 
     async def deploy(self, actor: Actor, text: str) -> str:
         """`!deploy SERVICE ENV [TAG]`: edit, merge, sync, diff, gate, apply, check."""
-        order = await self._checked(actor, self.orders.parse("deploy", text), "deploy", Kind.DEPLOY)
+        order = await self._checked(
+            actor, grammar.parse_intent(self.world.catalogue, "deploy", text), "deploy", Kind.DEPLOY
+        )
         if said := self.orders.nothing_to_do(order):
             return said
         return await self._accept(
@@ -58,7 +61,7 @@ class Actions:
 
     async def apply(self, actor: Actor, text: str) -> str:
         """`!apply SERVICE ENV`: what is merged and not applied."""
-        request = self.orders.parse("apply", text)
+        request = grammar.parse_intent(self.world.catalogue, "apply", text)
         if request.tag:
             raise RequestError(
                 f"!apply takes what git says, no tag. Say !apply {request.title} {request.environment}. {NOTHING}"
@@ -70,7 +73,7 @@ class Actions:
 
     async def rollback(self, actor: Actor, text: str) -> str:
         """`!rollback SERVICE [ENV] [TAG]`: back to the tag that ran before; without ENV production."""
-        request = self.orders.parse("rollback", text, default="production")
+        request = grammar.parse_intent(self.world.catalogue, "rollback", text, environment="production")
         order = await self._checked(actor, request, "rollback", Kind.ROLLBACK)
         taken = await self._takeover(actor, order, _RESTING, back=True)
         for number in taken:
@@ -267,7 +270,7 @@ class Actions:
             return f"nothing waits for a confirm here. {NOTHING}"
         return f"no open question has the code {grammar.clip(code)}. Waiting here: {', '.join(f'#{r.number} {r.title}' for r in waiting)}. {NOTHING}"
 
-    async def _checked(self, actor: Actor, request: grammar.Request, verb: str, kind: Kind) -> Order:
+    async def _checked(self, actor: Actor, request: Intent, verb: str, kind: Kind) -> Order:
         """An order by somebody who may give it: for each service it touches."""
         self._permit(said_command(actor, verb))
         services = await self.orders.services(request.target)

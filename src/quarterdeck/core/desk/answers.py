@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from quarterdeck.core import values
 from quarterdeck.core.cluster.pods import pods as pods_of
 from quarterdeck.core.desk import grammar
-from quarterdeck.core.desk.grammar import NOTHING, Target
+from quarterdeck.core.desk.grammar import NOTHING
 from quarterdeck.core.model.errors import NotFoundError, QuarterdeckError, RequestError
 from quarterdeck.core.model.person import Actor
 from quarterdeck.core.model.place import environments as environments_of
@@ -17,7 +17,8 @@ from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.orders.tagging import Tagging
 from quarterdeck.core.orders.targets import members_of
 from quarterdeck.core.ports.charts import Tree
-from quarterdeck.core.rollout.rollout import Kind, Rollout, spoken_target
+from quarterdeck.core.rollout.intent import Target, spoken_target
+from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.state import HOLDING, State
 from quarterdeck.core.rollout.step import StepName, StepState
 from quarterdeck.core.rules.serving_order import in_serving_order

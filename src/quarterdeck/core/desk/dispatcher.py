@@ -13,10 +13,11 @@ from weakref import WeakValueDictionary
 from quarterdeck.core.desk import grammar
 from quarterdeck.core.desk.actions import Actions
 from quarterdeck.core.desk.answers import HELP, Answers
-from quarterdeck.core.desk.grammar import LATER_VERBS, NOTHING, Target
+from quarterdeck.core.desk.grammar import LATER_VERBS, NOTHING
 from quarterdeck.core.desk.preview import Preview
 from quarterdeck.core.model.errors import QuarterdeckError, RequestError
 from quarterdeck.core.model.person import Actor
+from quarterdeck.core.rollout.intent import Target
 
 log = logging.getLogger(__name__)
 _IN_TURN = frozenset({"deploy", "apply", "confirm", "retry", "rollback"})

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
+from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.errors import NotFoundError, NotYetError, RequestError
-from quarterdeck.core.rollout.rollout import spoken_target
+from quarterdeck.core.rollout.intent import Intent, Target
 
 #: longest line of words we look at, in characters; IRC lines are shorter, Matrix messages need not be
 LONGEST = 400
@@ -39,51 +40,6 @@ LATER_VERBS = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Target:
-    """What a command is about.
-
-    Attributes:
-        service: empty for a group.
-        part: of the service, as typed; empty if none was said.
-        group: its name without `@`.
-    """
-
-    service: str = ""
-    part: str = ""
-    group: str = ""
-
-    @property
-    def title(self) -> str:
-        """As people say it."""
-        return spoken_target(self.service, self.part, self.group)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What somebody asks for, understood.
-
-    Attributes:
-        environment: a word for one environment, or "production" for all of that kind; empty if none was said.
-        tag: as typed; empty if none was said.
-        reason: the words after ` -- `.
-        options: e.g. "--alone".
-        verb: what was said, for what to say instead.
-    """
-
-    target: Target
-    environment: str = ""
-    tag: str = ""
-    reason: str = ""
-    options: frozenset[str] = frozenset()
-    verb: str = "deploy"
-
-    @property
-    def title(self) -> str:
-        """What it is about, as people say it."""
-        return self.target.title
-
-
 def words(text: str) -> tuple[str, ...]:
     """Split into words.
 
@@ -102,7 +58,7 @@ def words(text: str) -> tuple[str, ...]:
 
 def parse_target(
     verb: str, text: str, services: Iterable[str], environments: Iterable[str], groups: Iterable[str] = ()
-) -> Request:
+) -> Intent:
     """Parse `TARGET [ENV] [TAG] [OPTION…] [-- why]`, in any order where the words can be told apart.
 
     TARGET is SERVICE, SERVICE/PART or @GROUP.
@@ -144,7 +100,26 @@ def parse_target(
         raise RequestError(f"latest is no tag I deploy: say which, or none for the newest. {NOTHING}")
     if tag and not looks_like_tag(tag):
         raise RequestError(f"{clip(tag)} is no image tag. {usage(verb, target.title, environment)}. {NOTHING}")
-    return Request(target, environment, tag, reason, frozenset(options), verb)
+    return Intent(target, environment, tag, reason, "--alone" in options, "--pin" in options, verb)
+
+
+def parse_intent(catalogue: Catalogue, verb: str, text: str, environment: str = "") -> Intent:
+    """Parse the words of a command that is about an environment.
+
+    Args:
+        environment: stands in for a missing one.
+
+    Raises:
+        RequestError: see `parse_target`; or no environment was said.
+    """
+    intent = parse_target(verb, text, catalogue.services, catalogue.environments, catalogue.groups)
+    if not intent.environment and environment:
+        return replace(intent, environment=environment)
+    if not intent.environment:
+        which = f"{clip(intent.tag)} is no environment." if intent.tag else "which environment?"
+        environments = ", ".join([*catalogue.environments, "production"])
+        raise RequestError(f"{which} {usage(verb, intent.title)}, ENV one of {environments}. {NOTHING}")
+    return intent
 
 
 def target_of(word: str, services: Iterable[str], groups: Iterable[str]) -> Target | None:

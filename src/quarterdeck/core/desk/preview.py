@@ -10,6 +10,7 @@ from typing import Any
 
 from quarterdeck.core.cluster import diff_reader as reader
 from quarterdeck.core.cluster import releases as listing
+from quarterdeck.core.desk import grammar
 from quarterdeck.core.model.errors import EditRefusedError, PermanentError, RequestError, TemporaryError
 from quarterdeck.core.model.person import Actor
 from quarterdeck.core.model.place import environments as environments_of
@@ -37,7 +38,9 @@ class Preview:
         """`!preview [deploy|apply] SERVICE ENV [TAG]`."""
         first, _, rest = text.strip().partition(" ")
         kind = Kind.APPLY if first.lower() == "apply" else Kind.DEPLOY
-        request = self.orders.parse("preview", rest if first.lower() in ("apply", "deploy") else text)
+        request = grammar.parse_intent(
+            self.world.catalogue, "preview", rest if first.lower() in ("apply", "deploy") else text
+        )
         order = await self.orders.check(request, kind, actor.name)
         try:
             found = await asyncio.gather(*(self._diff(order, place) for place in order.environments))

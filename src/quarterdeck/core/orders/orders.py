@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 
 from quarterdeck.core import values
 from quarterdeck.core.builds import ledger as builds
-from quarterdeck.core.desk import grammar
-from quarterdeck.core.desk.grammar import NOTHING, Request, Target
+from quarterdeck.core.desk.grammar import NOTHING
 from quarterdeck.core.model.environment import Environment
 from quarterdeck.core.model.errors import EditRefusedError, NotFoundError, RequestError, TemporaryError
 from quarterdeck.core.model.place import environments as environments_of
@@ -20,6 +19,7 @@ from quarterdeck.core.orders.environments import resolve_environment
 from quarterdeck.core.orders.tagging import Tagging, silent
 from quarterdeck.core.orders.targets import ANY, part_names, read_trees, services_of
 from quarterdeck.core.ports.charts import Tree
+from quarterdeck.core.rollout.intent import Intent, Target
 from quarterdeck.core.rollout.rollout import Kind
 from quarterdeck.core.rules.moments import ProposedOrder
 from quarterdeck.core.rules.reasons import Together
@@ -50,7 +50,7 @@ class Order:
     situation: Situation
     trees: Mapping[str, Tree]
     plan: values.EditPlan
-    request: Request
+    intent: Intent
     asking: Together | None = None
 
     @property
@@ -106,20 +106,6 @@ class Orders:
         self.world = world
         self.tagging = Tagging(world)
 
-    def parse(self, verb: str, text: str, default: str = "") -> Request:
-        """The request in a command's words; *default* stands in for a missing environment."""
-        catalogue = self.world.catalogue
-        request = grammar.parse_target(verb, text, catalogue.services, catalogue.environments, catalogue.groups)
-        if not request.environment and default:
-            return replace(request, environment=default)
-        if not request.environment:
-            which = f"{grammar.clip(request.tag)} is no environment." if request.tag else "which environment?"
-            raise RequestError(
-                f"{which} {grammar.usage(verb, request.title)}, ENV one of "
-                f"{', '.join([*catalogue.environments, 'production'])}. {NOTHING}"
-            )
-        return request
-
     async def services(self, target: Target) -> tuple[Service, ...]:
         """The services that a target means; see `targets.services_of`."""
         try:
@@ -127,22 +113,22 @@ class Orders:
         except TemporaryError as error:
             raise _unread(error) from error
 
-    async def check(self, request: Request, kind: Kind, requester: str, services: Sequence[Service] = ()) -> Order:
+    async def check(self, intent: Intent, kind: Kind, requester: str, services: Sequence[Service] = ()) -> Order:
         """Check a request against Gerrit, registry and cluster; RequestError says what does not fit.
 
         Args:
             requester: name of the person who asks.
             services: those it means, if they are known already; see `services`.
         """
-        services = services or await self.services(request.target)
+        services = services or await self.services(intent.target)
         trees = await self._trees(services)
-        members = [await asyncio.to_thread(member, trees[s.name], s, request.target.part) for s in services]
-        subject = Subject(tuple(members), request.target.group)
+        members = [await asyncio.to_thread(member, trees[s.name], s, intent.target.part) for s in services]
+        subject = Subject(tuple(members), intent.target.group)
         every = self._environments(members)
-        named = resolve_environment(request.environment, every, request.title)
+        named = resolve_environment(intent.environment, every, intent.title)
         places, around = subject.places(e.name for e in named), subject
         if kind is not Kind.APPLY:
-            around = await self._with_others(request, kind, subject, trees, places)
+            around = await self._with_others(intent, kind, subject, trees, places)
         seen = around.places(e.name for e in self._environments(around.members))
         situation = await survey(self.world, around, seen, 10.0, _trees_of(around, trees))
         blind = [place for place in places if place in situation.problems]
@@ -151,17 +137,17 @@ class Orders:
                 f"I cannot see {listed(blind, subject.service.name)} of {subject.title}: "
                 f"{situation.problems[blind[0]]}. {NOTHING}"
             )
-        tag = await self.tagging.choose(request, kind, subject, places, situation, around.members)
+        tag = await self.tagging.choose(intent, kind, subject, places, situation, around.members)
         plan = values.EditPlan(already=True)
         if kind is not Kind.APPLY:
-            plan = await asyncio.to_thread(_plan, subject, trees, places, tag, "--pin" in request.options)
+            plan = await asyncio.to_thread(_plan, subject, trees, places, tag, intent.pin)
             plan = replace(plan, effect={p: plan.effect[p] for p in (*seen, *plan.effect) if p in plan.effect})
-        if kind is Kind.DEPLOY or (kind is Kind.ROLLBACK and request.tag):
+        if kind is Kind.DEPLOY or (kind is Kind.ROLLBACK and intent.tag):
             await self._refuse_missing(around, trees, plan, places, tag)
         if kind is Kind.DEPLOY:
-            await self._refuse_to_undo(request, subject, plan, tag, situation)
+            await self._refuse_to_undo(intent, subject, plan, tag, situation)
         asking = self._judged(requester, kind, subject, places, tag, plan, situation)
-        return Order(subject, places, tag, situation, trees, plan, request, asking)
+        return Order(subject, places, tag, situation, trees, plan, intent, asking)
 
     def _judged(
         self,
@@ -230,25 +216,25 @@ class Orders:
         return in_serving_order(e for e in self.world.catalogue.environments.values() if e.name in names)
 
     async def _with_others(
-        self, request: Request, kind: Kind, subject: Subject, trees: Mapping[str, Tree], places: Sequence[str]
+        self, intent: Intent, kind: Kind, subject: Subject, trees: Mapping[str, Tree], places: Sequence[str]
     ) -> Subject:
         """The subject, and behind it the other services that its edit moves too.
 
         Raises:
             RequestError: the files cannot be edited, a part must be named, or nobody said that the others may move.
         """
-        verb = request.verb
-        own, target = subject.service, request.target
+        verb = intent.verb
+        own, target = subject.service, intent.target
         whole = not (target.part or target.group or own.image)
-        if whole and (line := await self.which_part(own, verb, request.environment, trees[own.name])):
+        if whole and (line := await self.which_part(own, verb, intent.environment, trees[own.name])):
             raise RequestError(line)
         # files that allow no edit are named before the registry is asked about tags that could not be written
-        probe = await asyncio.to_thread(_plan, subject, trees, places, ANY, "--pin" in request.options)
+        probe = await asyncio.to_thread(_plan, subject, trees, places, ANY, intent.pin)
         others = subject.others(probe)
-        if others and not target.group and "--alone" not in request.options:
-            raise RequestError(self._shared(subject, probe, others, verb, request.environment))
-        if "--alone" in request.options and target.group:
-            raise RequestError(f"--alone is for one service of {request.title}, not for all of it. {NOTHING}")
+        if others and not target.group and not intent.alone:
+            raise RequestError(self._shared(subject, probe, others, verb, intent.environment))
+        if intent.alone and target.group:
+            raise RequestError(f"--alone is for one service of {intent.title}, not for all of it. {NOTHING}")
         catalogue = self.world.catalogue.services
         found = [catalogue.get(name) or Service(name, "", own.image, suffix=own.suffix) for name in others]
         beside = [await asyncio.to_thread(member, holding_tree(trees, s.name), s) for s in found]
@@ -291,14 +277,14 @@ class Orders:
             raise NotFoundError(f"{', '.join(missing[:3])}{more} {verb} not in the registry. {NOTHING}")
 
     async def _refuse_to_undo(
-        self, request: Request, subject: Subject, plan: values.EditPlan, tag: str, situation: Situation
+        self, intent: Intent, subject: Subject, plan: values.EditPlan, tag: str, situation: Situation
     ) -> None:
         """Law 4: somebody's newer hand-made bump that runs nowhere is not undone silently."""
         own, suffix = subject.service.name, subject.service.suffix
         movers = dict.fromkeys(split(place, own)[0] for place in plan.effect)
         known = [r for name in movers for r in await self.world.store.find(service=name, limit=50)]
         ours = {r.tag for r in known if subject.covers(r.part)}
-        alone = " --alone" if "--alone" in request.options else ""
+        alone = " --alone" if intent.alone else ""
         for seen, effect in moves(plan, situation):
             running = {seen.running(place) for place in seen.serving}
             found = ((p, old) for p, (old, new) in effect.items() if old != new and old not in running | ours)

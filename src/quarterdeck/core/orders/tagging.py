@@ -1,4 +1,4 @@
-"""Decides which tag a request means: the one said, the newest, the one staging proves, or the one that ran before."""
+"""Decides which tag a intent means: the one said, the newest, the one staging proves, or the one that ran before."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from quarterdeck.core import values
 from quarterdeck.core.builds import ledger as builds
-from quarterdeck.core.desk.grammar import NOTHING, Request
+from quarterdeck.core.desk.grammar import NOTHING
 from quarterdeck.core.model.build import BuildState
 from quarterdeck.core.model.errors import NotFoundError, RequestError, TemporaryError
 from quarterdeck.core.model.place import environments as environments_of
 from quarterdeck.core.model.place import joined
 from quarterdeck.core.model.tag import short_tag
+from quarterdeck.core.rollout.intent import Intent
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import StepName, StepState
@@ -32,7 +33,7 @@ class Tagging:
 
     async def choose(
         self,
-        request: Request,
+        intent: Intent,
         kind: Kind,
         subject: Subject,
         places: Sequence[str],
@@ -50,13 +51,13 @@ class Tagging:
         if kind is Kind.APPLY:
             tags = {situation.git.get(place, "") for place in places}
             return tags.pop() if len(tags) == 1 else ""
-        if request.tag:
-            return await self._said(request.tag, subject)
+        if intent.tag:
+            return await self._said(intent.tag, subject)
         if kind is Kind.ROLLBACK:
-            return await self._ran_before(request.environment, subject, places, situation)
+            return await self._ran_before(intent.environment, subject, places, situation)
         kinds = {self.world.catalogue.environments[subject.at(place)[1]].kind for place in places}
         if "staging" in kinds:
-            return await self._newest(request, subject, sharers)
+            return await self._newest(intent, subject, sharers)
         return self._staging_tag(subject, situation)
 
     async def newest(self, member: Member, sharers: Sequence[Member] = ()) -> str:
@@ -83,12 +84,12 @@ class Tagging:
             raise silent(error) from error
         return builds.resolve(said, {own.in_git(tag) for tag in there} - {""}, own.service.suffix)
 
-    async def _newest(self, request: Request, subject: Subject, sharers: Sequence[Member]) -> str:
+    async def _newest(self, intent: Intent, subject: Subject, sharers: Sequence[Member]) -> str:
         found = {each.title: await self.newest(each, sharers) for each in subject.own.meant}
         tags = set(found.values()) - {""}
         if len(tags) == 1:
             return tags.pop()
-        title, suffix, verb, word = subject.title, subject.service.suffix, request.verb, request.environment
+        title, suffix, verb, word = subject.title, subject.service.suffix, intent.verb, intent.environment
         if not tags:
             way = f"!{verb} {title} {word} TAG"
             raise NotFoundError(f"no image of {title} was announced yet: say the tag, {way}. {NOTHING}")

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from quarterdeck.core import values
-from quarterdeck.core.desk.grammar import NOTHING, Target
+from quarterdeck.core.desk.grammar import NOTHING
 from quarterdeck.core.model.errors import EditRefusedError, RequestError, TemporaryError
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.ports.charts import Tree
+from quarterdeck.core.rollout.intent import Target
 from quarterdeck.core.subject import Member, Subject, known, member, whole
 from quarterdeck.core.world import World
 

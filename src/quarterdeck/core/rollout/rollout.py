@@ -11,6 +11,7 @@ from typing import Any
 from quarterdeck.core.model import place as places
 from quarterdeck.core.model.errors import WrongStateError
 from quarterdeck.core.model.room import Room
+from quarterdeck.core.rollout.intent import spoken_target
 from quarterdeck.core.rollout.state import MOVES, OVER, Move, State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
 
@@ -174,8 +175,3 @@ def advance(rollout: Rollout, move: Move, at: datetime, **changes: Any) -> Rollo
     if target is not State.WAITING:
         changes = {"code": "", "code_count": 0, "deadline": None, **changes}
     return replace(rollout, state=target, updated=at, ended=ended, version=rollout.version + 1, **changes)
-
-
-def spoken_target(service: str, part: str = "", group: str = "") -> str:
-    """What a command is about, as people say it."""
-    return f"@{group}" if group else f"{service}/{part}" if part else service
