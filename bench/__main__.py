@@ -20,7 +20,7 @@ import yaml
 
 from bench import values_edit as tool
 from quarterdeck.adapters.store.sqlite import SqliteStore
-from quarterdeck.core import values
+from quarterdeck.core.charts import facade
 from quarterdeck.core.cluster import diff_reader as diff
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.room import Room
@@ -128,7 +128,7 @@ def values_edit() -> Figure:
     tags = iter(f"2026-08-17-{number:06d}-production" for number in range(10**6))
 
     def ours() -> object:
-        return values.plan(tree, "citoid", ("staging",), next(tags))
+        return facade.plan(tree, "citoid", ("staging",), next(tags))
 
     def theirs() -> object:
         loaded = yaml.safe_load(raw)

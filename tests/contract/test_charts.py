@@ -8,9 +8,9 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from quarterdeck.adapters.git.charts import GitCharts
+from quarterdeck.core.charts.reading.layers import UNREADABLE
 from quarterdeck.core.model.errors import NotFoundError, PermanentError, QuarterdeckError, TemporaryError
 from quarterdeck.core.ports.charts import Charts
-from quarterdeck.core.values.service import UNREADABLE
 from quarterdeck.testing.charts import FakeCharts
 from quarterdeck.testing.repository import FakeRepository
 from tests.servers.git_server import GitRepository, GitServer

@@ -13,11 +13,11 @@ import pytest
 
 from quarterdeck.adapters.git.charts import GitCharts
 from quarterdeck.cli.checkout import Checkout
+from quarterdeck.core.charts.editing.bump import bump
+from quarterdeck.core.charts.editing.request import Outcome, Request
+from quarterdeck.core.charts.reading.layers import Files, Finding, Shelf, find, load, names
+from quarterdeck.core.charts.reading.parts import divide
 from quarterdeck.core.ports.charts import Tree
-from quarterdeck.core.values.asking import Outcome, Request
-from quarterdeck.core.values.bump import bump
-from quarterdeck.core.values.parts import divide
-from quarterdeck.core.values.service import Files, Finding, Shelf, find, load, names
 from tests.servers.git_server import GitRepository
 
 CHARTS = os.environ.get("CHARTS", "")

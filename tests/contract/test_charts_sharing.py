@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from quarterdeck.adapters.git.charts import GitCharts
+from quarterdeck.core.charts.editing.bump import bump
+from quarterdeck.core.charts.editing.request import Request
+from quarterdeck.core.charts.reading.layers import Shelf, find, load
 from quarterdeck.core.ports.charts import Charts, Tree
-from quarterdeck.core.values.asking import Request
-from quarterdeck.core.values.bump import bump
-from quarterdeck.core.values.service import Shelf, find, load
 from quarterdeck.testing.charts import FakeCharts
 from quarterdeck.testing.repository import FakeRepository
 from tests.servers.git_server import GitRepository

@@ -14,7 +14,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from quarterdeck.cli.main import main
-from quarterdeck.core.values import limit
+from quarterdeck.core.charts import vote_limit as limit
 
 OLD, NEW = "2026-08-06-230932-production", "2026-08-17-094555-production"
 ENVS: Mapping[str, Sequence[str]] = {"staging": ["main"], "eqiad": ["main"], "codfw": ["main"]}

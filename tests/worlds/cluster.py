@@ -11,9 +11,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from quarterdeck.core.charts.facade import effective
 from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.ports.host import Position, Release
-from quarterdeck.core.values import effective
 from quarterdeck.testing.faults import Faults
 from quarterdeck.testing.host import FakeHost
 from quarterdeck.testing.repository import FakeRepository

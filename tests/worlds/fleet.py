@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from quarterdeck.core import subject
+from quarterdeck.core.charts.facade import ReleaseImage, release_images
 from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Part, Service
 from quarterdeck.core.ports.host import Position, Release
-from quarterdeck.core.values import ReleaseImage, release_images
 from quarterdeck.testing.host import FakeHost
 from quarterdeck.testing.registry import FakeRegistry
 from quarterdeck.testing.repository import FakeRepository

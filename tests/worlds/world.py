@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from quarterdeck.core.charts.facade import effective
 from quarterdeck.core.desk.actions import Actions
 from quarterdeck.core.desk.answers import Answers
 from quarterdeck.core.desk.dispatcher import Reception
@@ -27,7 +28,6 @@ from quarterdeck.core.redaction.redactor import Redactor
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rules.rulebook import RULES
 from quarterdeck.core.rules.ruling import Rule
-from quarterdeck.core.values import effective
 from quarterdeck.core.worker.deployer import Deployer
 from quarterdeck.core.world import Limits, World
 from quarterdeck.testing.charts import FakeCharts

@@ -13,14 +13,14 @@ from typing import Any
 import yaml
 
 from quarterdeck.cli.checkout import Checkout, write
-from quarterdeck.core.values.asking import FileChange, Outcome, Request
-from quarterdeck.core.values.bump import bump
-from quarterdeck.core.values.bykey import parse_key
-from quarterdeck.core.values.document import BOM, LOADER
-from quarterdeck.core.values.keys import dotted
-from quarterdeck.core.values.parts import Known, divide
-from quarterdeck.core.values.patch import unified
-from quarterdeck.core.values.service import Finding, Row, Service, Shelf, find, load, names
+from quarterdeck.core.charts.editing.bump import bump
+from quarterdeck.core.charts.editing.by_key import parse_key
+from quarterdeck.core.charts.editing.patch import unified
+from quarterdeck.core.charts.editing.request import FileChange, Outcome, Request
+from quarterdeck.core.charts.keys import dotted
+from quarterdeck.core.charts.reading.document import BOM, LOADER
+from quarterdeck.core.charts.reading.layers import Finding, Row, Service, Shelf, find, load, names
+from quarterdeck.core.charts.reading.parts import Known, divide
 
 CHANGED, FAILED, USAGE, NOTHING, REFUSED = 0, 1, 2, 3, 4
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quarterdeck.cli.checkout import Checkout
-from quarterdeck.core.values.asking import Outcome, Request
-from quarterdeck.core.values.bump import bump
-from quarterdeck.core.values.parts import Part, divide
-from quarterdeck.core.values.service import Shelf, find, load, names
+from quarterdeck.core.charts.editing.bump import bump
+from quarterdeck.core.charts.editing.request import Outcome, Request
+from quarterdeck.core.charts.reading.layers import Shelf, find, load, names
+from quarterdeck.core.charts.reading.parts import Part, divide
 
 _TAG, _DIGEST = "2099-12-31-235959-report", f"@sha256:{'0' * 64}"
 

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quarterdeck.core.values.service import UNREADABLE
-from quarterdeck.core.values.sharers import Folders, Sharers
+from quarterdeck.core.charts.reading.layers import UNREADABLE
+from quarterdeck.core.charts.reading.sharers import Folders, Sharers
 
 if TYPE_CHECKING:
-    from quarterdeck.core.values.asking import FileChange
+    from quarterdeck.core.charts.editing.request import FileChange
 
 _LINK_SIZE = 256
 
@@ -51,7 +51,7 @@ class _Contents(Mapping[str, bytes]):
 
 
 class Checkout:
-    """A folder of charts as `core.values` reads it.
+    """A folder of charts as `core.charts` reads it.
 
     Attributes:
         files: real path from the root -> content.

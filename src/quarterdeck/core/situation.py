@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from quarterdeck.core import values
+from quarterdeck.core.charts import facade
 from quarterdeck.core.cluster.pods import serving as serving_pods
 from quarterdeck.core.model.errors import EditRefusedError, QuarterdeckError
 from quarterdeck.core.ports.charts import Tree
@@ -55,7 +55,7 @@ class Situation:
 
     def meant(self, subject: Subject) -> tuple[Situation, ...]:
         """What there is of all that a subject stands for: of every part by itself where all are meant."""
-        return tuple(self.parts.values()) if subject.part == values.ALL and self.parts else (self,)
+        return tuple(self.parts.values()) if subject.part == facade.ALL and self.parts else (self,)
 
     def facts(self) -> dict[str, Any]:
         """As data that can be stored with the rollout."""
@@ -143,7 +143,7 @@ def _tags(subject: Subject, member: Member, places: Sequence[str], tree: Tree) -
     for place in places:
         environment = subject.at(place)[1]
         try:
-            found = values.effective(tree, member.service.name, (environment,), member.known, member.part)
+            found = facade.effective(tree, member.service.name, (environment,), member.known, member.part)
             tags[place] = found[environment].tag
         except EditRefusedError as why:
             problem = problem or why

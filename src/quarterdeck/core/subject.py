@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from quarterdeck.core import values
+from quarterdeck.core.charts import facade
 from quarterdeck.core.model import place as places
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.errors import EditRefusedError, NotFoundError
@@ -44,12 +44,12 @@ class Member:
     @property
     def meant(self) -> tuple[Member, ...]:
         """What it stands for: every part by itself where all are meant, else itself."""
-        return self.each if self.part == values.ALL else (self,)
+        return self.each if self.part == facade.ALL else (self,)
 
     @property
     def is_part(self) -> bool:
         """Whether it is one part by its name, and not the whole service."""
-        return self.part not in ("", values.ALL)
+        return self.part not in ("", facade.ALL)
 
     @property
     def title(self) -> str:
@@ -57,17 +57,17 @@ class Member:
         return spoken_target(self.service.name, self.part)
 
     @property
-    def known(self) -> values.Known:
+    def known(self) -> facade.Known:
         """What the catalogue tells the values editor."""
         return known(self.service)
 
-    def release_images(self, tree: Tree, environment: str) -> dict[str, tuple[values.ReleaseImage, ...]]:
-        """Release -> the images it is to run; raises as `values.release_images` does."""
-        return values.release_images(tree, self.service.name, environment, self.known, self.part)
+    def release_images(self, tree: Tree, environment: str) -> dict[str, tuple[facade.ReleaseImage, ...]]:
+        """Release -> the images it is to run; raises as `facade.release_images` does."""
+        return facade.release_images(tree, self.service.name, environment, self.known, self.part)
 
-    def plain_images(self, tag: str) -> tuple[values.ReleaseImage, ...]:
+    def plain_images(self, tag: str) -> tuple[facade.ReleaseImage, ...]:
         """Its images with a tag of git, by what is known of it without files."""
-        return tuple(values.ReleaseImage(name, tag, end) for name in self.images for end in self.ends or ("",))
+        return tuple(facade.ReleaseImage(name, tag, end) for name in self.images for end in self.ends or ("",))
 
     def in_git(self, tag: str) -> str:
         """A tag of the registry as it would stand in git; "" if it has none of the ends that it must have."""
@@ -79,7 +79,7 @@ class Member:
     def owes(self, debt: Debt) -> bool:
         """Whether a debt of the service is (also) this part's."""
         whole = not debt.part and not self.service.image  # else it is that of the service's own image
-        return whole or self.part in ("", values.ALL, debt.part)
+        return whole or self.part in ("", facade.ALL, debt.part)
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Subject:
 
     def covers(self, part: str) -> bool:
         """Whether a rollout of that part of the service is (also) about this."""
-        return self.part in ("", values.ALL, part) or part in ("", values.ALL)
+        return self.part in ("", facade.ALL, part) or part in ("", facade.ALL)
 
     def at(self, place: str) -> tuple[Member, str]:
         """The member that a place belongs to, and the environment."""
@@ -136,8 +136,8 @@ class Subject:
         """The places of environments: one environment after the other, in each all members that are there."""
         return tuple(self.place(m, e) for e in environments for m in self.members if e in m.environments)
 
-    def plan(self, trees: Mapping[str, Tree], where: Iterable[str], tag: str, pin: bool = False) -> values.EditPlan:
-        """The edit that gives places the tag, over all members; see `values.plan`.
+    def plan(self, trees: Mapping[str, Tree], where: Iterable[str], tag: str, pin: bool = False) -> facade.EditPlan:
+        """The edit that gives places the tag, over all members; see `facade.plan`.
 
         Args:
             trees: service -> its files at the pinned commit.
@@ -146,7 +146,7 @@ class Subject:
         Raises:
             EditRefusedError: the files of one of them do not allow a safe edit.
         """
-        done = values.EditPlan(already=True)
+        done = facade.EditPlan(already=True)
         targets = [self.at(place) for place in where]
         named = dict.fromkeys(environment for _, environment in targets)
         by_hand = f"!apply {self.title} {next(iter(named)) if len(named) == 1 else 'production'}"
@@ -156,15 +156,15 @@ class Subject:
                 continue
             name, tree = each.service.name, trees[each.service.name]
             here = replace(tree, files={**tree.files, **done.files})
-            found = values.plan(here, name, environments, tag, each.known, each.part, pin, by_hand)
+            found = facade.plan(here, name, environments, tag, each.known, each.part, pin, by_hand)
             own = self.service.name
             effect, parts = _placed(found.effect, name, own), found.parts.items()
             apart = {part if part in each.parts else "": _placed(tags, name, own) for part, tags in parts}
             moved = replace(found, effect=effect, parts=apart)
-            done = values.joined(done, moved)
+            done = facade.joined(done, moved)
         return done
 
-    def others(self, plan: values.EditPlan) -> tuple[str, ...]:
+    def others(self, plan: facade.EditPlan) -> tuple[str, ...]:
         """Services outside of the subject that an edit changes too."""
         mine = {m.service.name for m in self.members}
         return tuple(name for name in plan.others if name not in mine)
@@ -183,10 +183,10 @@ def _placed(effect: Mapping[str, tuple[str, str]], name: str, own: str) -> dict[
     return {places.named(*places.split(place, name), own): tags for place, tags in effect.items()}
 
 
-def known(service: Service) -> values.Known:
+def known(service: Service) -> facade.Known:
     """What the catalogue says of a service's images."""
     parts = {name: tuple(dict.fromkeys(part.images.values())) for name, part in service.parts.items()}
-    return values.Known(service.image, parts, service.image_suffix)
+    return facade.Known(service.image, parts, service.image_suffix)
 
 
 def whole(service: Service) -> Member:
@@ -231,17 +231,17 @@ def member(tree: Tree, service: Service, part: str = "") -> Member:
         EditRefusedError: a part was named, and files cannot be read.
     """
     try:
-        found = values.parts_of(tree, service.name, known(service))
+        found = facade.parts_of(tree, service.name, known(service))
     except EditRefusedError:
         if part:
             raise
-        return replace(whole(service), environments=values.environments(tree, service.name))
+        return replace(whole(service), environments=facade.environments(tree, service.name))
     images = (service.image,) if service.image else service.images
-    environments = values.environments(tree, service.name)
+    environments = facade.environments(tree, service.name)
     parts: dict[str, tuple[str, ...]] = {}
-    if part == values.ALL or (not part and len(found) > 1):
+    if part == facade.ALL or (not part and len(found) > 1):
         parts = {"" if service.image in each.images else each.name: each.images for each in found}
-    if part == values.ALL:
+    if part == facade.ALL:
         images = tuple(dict.fromkeys(image for each in found for image in each.images)) or images
     elif part:
         mine = next((each for each in found if each.name.casefold() == part.casefold()), None)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from quarterdeck.core.charts.reading.sharers import Folders, Sharers, flat
 from quarterdeck.core.model.errors import NotFoundError
 from quarterdeck.core.ports.charts import Tree
-from quarterdeck.core.values.sharers import Folders, Sharers, flat
 from quarterdeck.testing.faults import Faults
 from quarterdeck.testing.repository import FakeCommit, FakeRepository
 

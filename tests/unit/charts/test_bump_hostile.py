@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from quarterdeck.core.values import document, reading, sharers, template
+from quarterdeck.core.charts.reading import document, sharers, template
+from quarterdeck.core.charts.reading import helmfile as reading
 from tests.worlds.charts_tree import NEW, OLD, Charts, helmfile, only, shared
 
 S = "helmfile.d/services"

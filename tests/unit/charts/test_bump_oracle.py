@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from quarterdeck.core.values import limit
+from quarterdeck.core.charts import vote_limit as limit
 from tests.worlds.charts_oracle import MAIN, Leaf, Oracle, main
 from tests.worlds.charts_tree import Charts, Outcome
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from quarterdeck.core.charts import vote_limit as limit
 from quarterdeck.core.model.errors import EditRefusedError
-from quarterdeck.core.values import limit
 from tests.worlds.charts_tree import NEW, OLD, Charts, bytes_of, only, shared
 
 PLACE = "helmfile.d/services/citoid/values.yaml"

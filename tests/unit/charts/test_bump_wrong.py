@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from quarterdeck.core.values.asking import FileChange
-from quarterdeck.core.values.patch import unified
-from quarterdeck.core.values.splice import Span
+from quarterdeck.core.charts.editing.patch import unified
+from quarterdeck.core.charts.editing.request import FileChange
+from quarterdeck.core.charts.editing.splice import Span
 from tests.worlds.charts_tree import NEW, OLD, Charts, helmfile, only, shared
 
 

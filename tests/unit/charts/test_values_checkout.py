@@ -8,8 +8,8 @@ import pytest
 
 from quarterdeck.cli import charts_report
 from quarterdeck.cli.checkout import Checkout, write
-from quarterdeck.core.values.asking import FileChange
-from quarterdeck.core.values.service import UNREADABLE
+from quarterdeck.core.charts.editing.request import FileChange
+from quarterdeck.core.charts.reading.layers import UNREADABLE
 
 S = "helmfile.d/services"
 HELMFILE = """\

@@ -7,9 +7,7 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from quarterdeck.core.model.errors import EditRefusedError
-from quarterdeck.core.ports.charts import Tree
-from quarterdeck.core.values import (
+from quarterdeck.core.charts.facade import (
     ALL,
     Found,
     Known,
@@ -21,6 +19,8 @@ from quarterdeck.core.values import (
     release_images,
     timeout,
 )
+from quarterdeck.core.model.errors import EditRefusedError
+from quarterdeck.core.ports.charts import Tree
 
 D = "helmfile.d/services/citoid"
 SHARED, STAGING = f"{D}/values.yaml", f"{D}/values-staging.yaml"

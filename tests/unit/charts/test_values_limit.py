@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quarterdeck.core.charts.conventions import is_values_file
+from quarterdeck.core.charts.vote_limit import prove
 from quarterdeck.core.model.errors import EditRefusedError
-from quarterdeck.core.values.limit import is_values_file, prove
 
 S = "helmfile.d/services"
 D = f"{S}/citoid"

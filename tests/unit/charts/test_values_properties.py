@@ -9,15 +9,15 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quarterdeck.core.charts.editing.bump import bump
+from quarterdeck.core.charts.editing.by_key import parse_key
+from quarterdeck.core.charts.editing.patch import unified
+from quarterdeck.core.charts.editing.request import Key, Outcome, Request
+from quarterdeck.core.charts.facade import effective, environments, plan, timeout
+from quarterdeck.core.charts.keys import dotted, undotted
+from quarterdeck.core.charts.reading.layers import Shelf, find, load
 from quarterdeck.core.model.errors import EditRefusedError
 from quarterdeck.core.ports.charts import Tree
-from quarterdeck.core.values import effective, environments, plan, timeout
-from quarterdeck.core.values.asking import Key, Outcome, Request
-from quarterdeck.core.values.bump import bump
-from quarterdeck.core.values.bykey import parse_key
-from quarterdeck.core.values.keys import dotted, undotted
-from quarterdeck.core.values.patch import unified
-from quarterdeck.core.values.service import Shelf, find, load
 
 S = "helmfile.d/services"
 D = f"{S}/citoid"

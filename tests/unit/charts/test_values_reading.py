@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from quarterdeck.core.values import reading, template
+from quarterdeck.core.charts.reading import helmfile as reading
+from quarterdeck.core.charts.reading import template
 
 LOOSE = b"""\
 helmDefaults:

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from quarterdeck.core import subject, values
+from quarterdeck.core import subject
+from quarterdeck.core.charts import facade
+from quarterdeck.core.charts.facade import ReleaseImage
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.errors import EditRefusedError, TemporaryError
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Part, Service
 from quarterdeck.core.ports.host import Release
 from quarterdeck.core.rollout.state import State
-from quarterdeck.core.values import ReleaseImage
 from quarterdeck.testing.registry import FakeRegistry
 from quarterdeck.testing.repository import FakeRepository
 from quarterdeck.views.chat import ChatVoice
@@ -49,9 +50,9 @@ class _Host(Fleet):
         """Release -> image, part by part."""
         tree, known = replace(EMPTY, files=contents), subject.known(self.known.services[service])
         found: dict[str, ReleaseImage] = {}
-        for part in values.parts_of(tree, service, known):
+        for part in facade.parts_of(tree, service, known):
             try:
-                named = values.release_images(tree, service, environment, known, part.name)
+                named = facade.release_images(tree, service, environment, known, part.name)
             except EditRefusedError:
                 continue
             found |= {name: images[0] for name, images in named.items()}

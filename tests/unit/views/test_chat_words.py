@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from quarterdeck.core.charts.facade import EditPlan
 from quarterdeck.core.model.build import Build
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.question import Question
@@ -19,7 +20,6 @@ from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
 from quarterdeck.core.situation import Situation
 from quarterdeck.core.subject import whole
-from quarterdeck.core.values import EditPlan
 from quarterdeck.views import words
 from quarterdeck.views.chat import ChatVoice
 from tests.worlds.world import IMAGE, NEW, OLD, PAGE, PROJECT, START, TEMPLATES, VALUES, catalogue, rolled

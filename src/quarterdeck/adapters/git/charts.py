@@ -17,10 +17,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from quarterdeck.adapters.git.listing import Listing
+from quarterdeck.core.charts.reading.layers import UNREADABLE
+from quarterdeck.core.charts.reading.sharers import Folders, Sharers
 from quarterdeck.core.model.errors import NotFoundError, PermanentError, TemporaryError
 from quarterdeck.core.ports.charts import Tree
-from quarterdeck.core.values.service import UNREADABLE
-from quarterdeck.core.values.sharers import Folders, Sharers
 
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REF = "refs/quarterdeck/tip"

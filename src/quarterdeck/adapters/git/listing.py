@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from quarterdeck.core.values.sharers import flat
+from quarterdeck.core.charts.reading.sharers import flat
 
 _MAX_CHAIN = 10
 

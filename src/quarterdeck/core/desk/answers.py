@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from quarterdeck.core import values
+from quarterdeck.core.charts import facade
 from quarterdeck.core.cluster.pods import pods as pods_of
 from quarterdeck.core.desk import grammar
 from quarterdeck.core.desk.grammar import NOTHING
@@ -216,7 +216,7 @@ class Answers:
     async def _service(self, member: Member, tree: Tree | None) -> str:
         situation, service = await self._survey(member, tree), member.service
         parts = [f"{names} {tag}" for names, tag in self._fold(service, situation, pods=True)]
-        mine = [r for r in await self._open() if service.name in r.services and r.part in ("", values.ALL, member.part)]
+        mine = [r for r in await self._open() if service.name in r.services and r.part in ("", facade.ALL, member.part)]
         business = [f"#{r.number} {r.state}{step_words(r)}" for r in mine]
         owed: dict[str, list[str]] = {}
         order = self._ordered({d.environment for d in situation.debts})

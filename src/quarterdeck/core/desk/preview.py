@@ -18,13 +18,12 @@ from quarterdeck.core.model.place import listed, slug, told
 from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.orders.orders import Order, Orders
 from quarterdeck.core.ports.runner import JobState
-from quarterdeck.core.rollout.rollout import Kind
+from quarterdeck.core.rollout.rollout import ALL, Kind
 from quarterdeck.core.rules.moments import ShownPlan
 from quarterdeck.core.rules.reasons import Together
 from quarterdeck.core.rules.ruling import permitted
 from quarterdeck.core.steps.describe import describe, expected
 from quarterdeck.core.steps.gate import shown_differences
-from quarterdeck.core.values import ALL
 from quarterdeck.core.world import World
 
 

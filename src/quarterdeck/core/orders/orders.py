@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from quarterdeck.core import values
 from quarterdeck.core.builds import ledger as builds
+from quarterdeck.core.charts import facade
 from quarterdeck.core.desk.grammar import NOTHING
 from quarterdeck.core.model.environment import Environment
 from quarterdeck.core.model.errors import EditRefusedError, NotFoundError, RequestError, TemporaryError
@@ -49,7 +49,7 @@ class Order:
     tag: str
     situation: Situation
     trees: Mapping[str, Tree]
-    plan: values.EditPlan
+    plan: facade.EditPlan
     intent: Intent
     asking: Together | None = None
 
@@ -138,7 +138,7 @@ class Orders:
                 f"{situation.problems[blind[0]]}. {NOTHING}"
             )
         tag = await self.tagging.choose(intent, kind, subject, places, situation, around.members)
-        plan = values.EditPlan(already=True)
+        plan = facade.EditPlan(already=True)
         if kind is not Kind.APPLY:
             plan = await asyncio.to_thread(_plan, subject, trees, places, tag, intent.pin)
             plan = replace(plan, effect={p: plan.effect[p] for p in (*seen, *plan.effect) if p in plan.effect})
@@ -156,7 +156,7 @@ class Orders:
         subject: Subject,
         places: Sequence[str],
         tag: str,
-        plan: values.EditPlan,
+        plan: facade.EditPlan,
         situation: Situation,
     ) -> Together | None:
         """What a person is asked before anything is written; NotAllowedError where a rule refuses the order."""
@@ -184,7 +184,7 @@ class Orders:
             return line
         if not await asyncio.to_thread(part_names, tree, service):
             return ""
-        found = await asyncio.to_thread(values.parts_of, tree, service.name, known(service))
+        found = await asyncio.to_thread(facade.parts_of, tree, service.name, known(service))
         found = tuple(part for part in found if environment in part.tags) or found
         shown, first = list[str](), ""
         for part in found[:_NAMED]:
@@ -199,7 +199,7 @@ class Orders:
             shown.append(f"{mine.title} ({', '.join(words)})")
         example = f"!{verb} {service.name}/{first or found[0].name} {environment or 'ENV'}{'' if first else ' TAG'}"
         shown += [f"and {len(found) - _NAMED} more: !versions {service.name}"] if len(found) > _NAMED else []
-        shown += [f"{service.name}/{values.ALL}"] if len(found) > 1 else []
+        shown += [f"{service.name}/{facade.ALL}"] if len(found) > 1 else []
         return f"which part? {' · '.join(shown)}. E.g. {example}. {NOTHING}"
 
     async def _trees(self, services: Sequence[Service]) -> dict[str, Tree]:
@@ -241,7 +241,7 @@ class Orders:
         return Subject((*subject.members, *beside), subject.group)
 
     def _shared(
-        self, subject: Subject, probe: values.EditPlan, others: Sequence[str], verb: str, environment: str
+        self, subject: Subject, probe: facade.EditPlan, others: Sequence[str], verb: str, environment: str
     ) -> str:
         """One file holds the tag of several services: say all of them, or this one alone."""
         own, catalogue = subject.service, self.world.catalogue
@@ -262,7 +262,7 @@ class Orders:
         )
 
     async def _refuse_missing(
-        self, around: Subject, trees: Mapping[str, Tree], plan: values.EditPlan, places: Sequence[str], tag: str
+        self, around: Subject, trees: Mapping[str, Tree], plan: facade.EditPlan, places: Sequence[str], tag: str
     ) -> None:
         """Every image that the edit makes somebody run must be in the registry, the bystanders' too."""
         wanted = await asyncio.to_thread(_references, around, trees, plan, (*places, *plan.effect), tag)
@@ -277,7 +277,7 @@ class Orders:
             raise NotFoundError(f"{', '.join(missing[:3])}{more} {verb} not in the registry. {NOTHING}")
 
     async def _refuse_to_undo(
-        self, intent: Intent, subject: Subject, plan: values.EditPlan, tag: str, situation: Situation
+        self, intent: Intent, subject: Subject, plan: facade.EditPlan, tag: str, situation: Situation
     ) -> None:
         """Law 4: somebody's newer hand-made bump that runs nowhere is not undone silently."""
         own, suffix = subject.service.name, subject.service.suffix
@@ -317,7 +317,7 @@ class Orders:
 def _elsewhere(tree: Tree, service: Service, environment: str) -> str:
     """The line that says that a service is not deployed from git; empty if git has a tag of it."""
     try:
-        if values.parts_of(tree, service.name, known(service)):
+        if facade.parts_of(tree, service.name, known(service)):
             return ""
     except EditRefusedError:  # files that cannot be read are told by the edit
         return ""
@@ -325,7 +325,7 @@ def _elsewhere(tree: Tree, service: Service, environment: str) -> str:
     return f"{service.name} is not deployed by me: its tag is not in git. {way}. {NOTHING}"
 
 
-def _plan(subject: Subject, trees: Mapping[str, Tree], places: Sequence[str], tag: str, pin: bool) -> values.EditPlan:
+def _plan(subject: Subject, trees: Mapping[str, Tree], places: Sequence[str], tag: str, pin: bool) -> facade.EditPlan:
     """The edit, or why there is none as a line for people."""
     try:
         return subject.plan(trees, places, tag, pin)
@@ -351,7 +351,7 @@ def holding_tree(trees: Mapping[str, Tree], name: str) -> Tree:
 
 
 def _references(
-    around: Subject, trees: Mapping[str, Tree], plan: values.EditPlan, places: Sequence[str], tag: str
+    around: Subject, trees: Mapping[str, Tree], plan: facade.EditPlan, places: Sequence[str], tag: str
 ) -> tuple[tuple[str, str], ...]:
     """(repository, tag) of the images that places run after the edit; by the catalogue where files do not say."""
     all_trees = _trees_of(around, trees)
@@ -369,13 +369,13 @@ def _references(
     return tuple(found)
 
 
-def moves(plan: values.EditPlan, situation: Situation) -> tuple[tuple[Situation, Mapping[str, tuple[str, str]]], ...]:
+def moves(plan: facade.EditPlan, situation: Situation) -> tuple[tuple[Situation, Mapping[str, tuple[str, str]]], ...]:
     """What an edit moves, beside what there is of just that: part by part where all of them move."""
     apart = tuple((situation.parts[name], effect) for name, effect in plan.parts.items() if name in situation.parts)
     return apart or ((situation, plan.effect),)
 
 
-def taken_away(plan: values.EditPlan, targets: Sequence[str], situation: Situation) -> dict[str, str]:
+def taken_away(plan: facade.EditPlan, targets: Sequence[str], situation: Situation) -> dict[str, str]:
     """Other places that would lose a tag that they run to an older one, with that tag (law 4)."""
     lost: dict[str, str] = {}
     for seen, effect in moves(plan, situation):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from quarterdeck.core import values
 from quarterdeck.core.builds import ledger as builds
+from quarterdeck.core.charts import facade
 from quarterdeck.core.desk.grammar import NOTHING
 from quarterdeck.core.model.build import BuildState
 from quarterdeck.core.model.errors import NotFoundError, RequestError, TemporaryError
@@ -161,7 +161,7 @@ class Tagging:
     async def _of(self, member: Member) -> list[Rollout]:
         """Rollouts of a member, newest first: of its part, or of all parts."""
         found = await self.world.store.find(service=member.service.name, limit=200)
-        return [r for r in found if r.part in ("", values.ALL, member.part)]
+        return [r for r in found if r.part in ("", facade.ALL, member.part)]
 
 
 def _settled(tags: Serving) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from quarterdeck.core import values
+from quarterdeck.core.charts import facade
 from quarterdeck.core.desk.grammar import NOTHING
 from quarterdeck.core.model.errors import EditRefusedError, RequestError, TemporaryError
 from quarterdeck.core.model.service import Service
@@ -72,7 +72,7 @@ async def members_of(world: World, target: Target) -> list[tuple[Member, Tree | 
     for service in services:
         tree = trees[service.name]
         parts: tuple[str, ...] = (target.part,)
-        if target.part in ("", values.ALL):
+        if target.part in ("", facade.ALL):
             parts = await asyncio.to_thread(part_names, tree, service, bool(target.part))
         found += [(await asyncio.to_thread(member, tree, service, part), tree) for part in parts or ("",)]
     return found
@@ -83,7 +83,7 @@ def part_names(tree: Tree, service: Service, every: bool = False) -> tuple[str, 
     if service.image and not every:
         return ()
     try:
-        found = values.parts_of(tree, service.name, known(service))
+        found = facade.parts_of(tree, service.name, known(service))
     except EditRefusedError:
         return ()
     return tuple(part.name for part in found) if len(found) > 1 or service.parts else ()

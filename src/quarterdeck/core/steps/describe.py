@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from quarterdeck.core.charts.facade import ReleaseImage
 from quarterdeck.core.cluster.diff import Diff
 from quarterdeck.core.cluster.diff_reader import Images
 from quarterdeck.core.ports.host import Release
 from quarterdeck.core.redaction.redactor import Redactor
-from quarterdeck.core.values import ReleaseImage
 
 
 def expected(images: Iterable[ReleaseImage], before: str, tag: str) -> Images:

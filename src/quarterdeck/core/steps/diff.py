@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from quarterdeck.core import values
+from quarterdeck.core.charts import facade
 from quarterdeck.core.cluster import diff_reader as reader
 from quarterdeck.core.cluster import releases as listing
 from quarterdeck.core.model.errors import EditRefusedError, NotFoundError, PermanentError
@@ -72,7 +72,7 @@ async def _tag(run: Run, place: str, trees: Mapping[str, Tree]) -> str:
     name = member.service.name
     try:
         args = (trees[name], name, (environment,), member.known, member.part)
-        return (await asyncio.to_thread(values.effective, *args))[environment].tag
+        return (await asyncio.to_thread(facade.effective, *args))[environment].tag
     except EditRefusedError:
         return ""
 
@@ -102,7 +102,7 @@ async def _one(run: Run, step: Step, place: str, commit: str, trees: Mapping[str
     parts = listing.digests(await _read(run, job, "diff.releases"))
     every = [image for named in images.values() for image in named]
     # read before redaction: a changed secret must count as a change; what is kept of it is redacted after
-    before = "" if run.rollout.part == values.ALL else run.rollout.before.get(place, "")  # its parts may run several
+    before = "" if run.rollout.part == facade.ALL else run.rollout.before.get(place, "")  # its parts may run several
     wanted = expected(every, before, run.rollout.tag)
     read = await asyncio.to_thread(reader.read, text, wanted)
     own, left = read.of({release.name for release in found})
@@ -124,12 +124,12 @@ async def _tags(run: Run, place: str, trees: Mapping[str, Tree]) -> frozenset[st
     member, environment = run.subject.at(place)
     name = member.service.name
     try:
-        return await asyncio.to_thread(values.tags_of, trees[name], name, environment, member.known)
+        return await asyncio.to_thread(facade.tags_of, trees[name], name, environment, member.known)
     except EditRefusedError:
         return frozenset()
 
 
-async def _images(run: Run, place: str, trees: Mapping[str, Tree]) -> dict[str, tuple[values.ReleaseImage, ...]]:
+async def _images(run: Run, place: str, trees: Mapping[str, Tree]) -> dict[str, tuple[facade.ReleaseImage, ...]]:
     """Release -> the images that the pinned commit makes it run; by the catalogue where the files do not say.
 
     Raises:

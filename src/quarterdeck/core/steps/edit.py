@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from quarterdeck.core import values
+from quarterdeck.core.charts import facade
 from quarterdeck.core.model.change import ChangeStatus, Draft
 from quarterdeck.core.model.place import listed
 from quarterdeck.core.model.tag import short_tag
@@ -79,7 +79,7 @@ async def _clear_earlier(run: Run, step: Step) -> None:
         await run.patiently("Gerrit", clear, run.world.limits.gate)
 
 
-def plan_edit(run: Run, trees: Mapping[str, Tree]) -> values.EditPlan:
+def plan_edit(run: Run, trees: Mapping[str, Tree]) -> facade.EditPlan:
     """The edit that brings the rollout's places to its tag."""
     pin = bool(run.rollout.facts.get("pin"))
     return run.subject.plan(trees, run.rollout.environments, run.rollout.tag, pin)

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from quarterdeck.core.charts.vote_limit import prove
 from quarterdeck.core.model.change import Change, blob_id
 from quarterdeck.core.model.errors import PermanentError
 from quarterdeck.core.steps.edit import plan_edit
 from quarterdeck.core.steps.run import Run
-from quarterdeck.core.values.limit import prove
 
 _PLAIN, _EXECUTABLE = 0o100644, 0o100755
 

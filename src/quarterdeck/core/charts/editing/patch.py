@@ -7,9 +7,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 
-from quarterdeck.core.values.asking import FileChange
-from quarterdeck.core.values.document import BOM
-from quarterdeck.core.values.splice import Span, apply
+from quarterdeck.core.charts.editing.request import FileChange
+from quarterdeck.core.charts.editing.splice import Span, apply
+from quarterdeck.core.charts.reading.document import BOM
 
 _CONTEXT = 3
 _SMALL = 250_000  #: lines times lines, up to which equal ones are looked for

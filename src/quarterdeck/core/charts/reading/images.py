@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from quarterdeck.core.charts.keys import Path
+from quarterdeck.core.charts.reading.layers import Finding, Row, Service, Shelf, value_at
+from quarterdeck.core.charts.reading.parts import Known, Part, divide, matches
 from quarterdeck.core.rollout.rollout import ALL
-from quarterdeck.core.values.keys import Path
-from quarterdeck.core.values.parts import Known, Part, divide, matches
-from quarterdeck.core.values.service import Finding, Row, Service, Shelf, value_at
 
 #: beside a main tag: the image's variant, which the registry's tag ends with
 _FLAVOUR = "flavour"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from quarterdeck.core.values.asking import FileChange, Outcome, Request, SideEffect
-from quarterdeck.core.values.bykey import by_key
-from quarterdeck.core.values.choosing import (
+from quarterdeck.core.charts.editing.by_key import by_key
+from quarterdeck.core.charts.editing.choosing import (
     Target,
     asked,
     check,
@@ -18,13 +17,14 @@ from quarterdeck.core.values.choosing import (
     refuse_several,
     targets,
 )
-from quarterdeck.core.values.document import BOM, Scalar, leaf_at
-from quarterdeck.core.values.keys import Path, dotted
-from quarterdeck.core.values.pinning import Insertion, check_unpinned, copies, pin
-from quarterdeck.core.values.proof import prove_files
-from quarterdeck.core.values.refusal import Refusal, RefusedError, refuse
-from quarterdeck.core.values.service import Files, Finding, Row, Service, Shelf, find, load
-from quarterdeck.core.values.splice import Span, apply, insertion, removal, replacement, stays_string, together
+from quarterdeck.core.charts.editing.pinning import Insertion, check_unpinned, copies, pin
+from quarterdeck.core.charts.editing.proof import prove_files
+from quarterdeck.core.charts.editing.request import FileChange, Outcome, Request, SideEffect
+from quarterdeck.core.charts.editing.splice import Span, apply, insertion, removal, replacement, stays_string, together
+from quarterdeck.core.charts.keys import Path, dotted
+from quarterdeck.core.charts.reading.document import BOM, Scalar, leaf_at
+from quarterdeck.core.charts.reading.layers import Files, Finding, Row, Service, Shelf, find, load
+from quarterdeck.core.charts.refusals import Refusal, RefusedError, refuse
 
 
 @dataclass(frozen=True)

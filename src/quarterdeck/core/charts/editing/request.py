@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from quarterdeck.core.values.keys import Path
-from quarterdeck.core.values.parts import Known
-from quarterdeck.core.values.refusal import Refusal
-from quarterdeck.core.values.service import Row
-from quarterdeck.core.values.splice import Span
+from quarterdeck.core.charts.editing.splice import Span
+from quarterdeck.core.charts.keys import Path
+from quarterdeck.core.charts.reading.layers import Row
+from quarterdeck.core.charts.reading.parts import Known
+from quarterdeck.core.charts.refusals import Refusal
 
 
 @dataclass(frozen=True)

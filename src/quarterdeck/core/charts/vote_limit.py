@@ -15,13 +15,12 @@ from functools import cached_property
 
 import yaml
 
+from quarterdeck.core.charts.conventions import is_values_file
+from quarterdeck.core.charts.keys import TAG, Kind, Path, classify, dotted, embedded, is_helper, is_holder
 from quarterdeck.core.model.errors import EditRefusedError
-from quarterdeck.core.values.document import BOM, LOADER
-from quarterdeck.core.values.keys import TAG, Kind, Path, classify, dotted, embedded, is_helper, is_holder
-from quarterdeck.core.values.reading import NAMES
 
-_VALUES = re.compile(r"^[^.].*\.ya?ml(\.gotmpl)?$")
-_CHART = frozenset({"Chart.yaml", "requirements.yaml"})
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_BOM = "\ufeff"
 _CHART_FOLDERS = frozenset({"charts", "templates", "crds", "fixtures"})
 _STRING, _NULL, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
 _NO_TAG = frozenset({_NULL, "tag:yaml.org,2002:bool"})
@@ -31,12 +30,6 @@ _TOKEN = re.compile(r"[\s{}:,\"']|[^\s{}:,\"']+")
 _WORD = re.compile(r"[^\s{}:,\"']+")
 _COMMENT = re.compile(r"(?:^|(?<=[ \t]))#.*", re.MULTILINE)
 _CUT = "\0"  #: stands in no YAML
-
-
-def is_values_file(path: str) -> bool:
-    """Whether a file is one that an edit may touch, by its name: no helmfile, chart, fixture or template."""
-    name = path.rpartition("/")[2]
-    return name not in NAMES and name not in _CHART and _VALUES.search(name) is not None
 
 
 def prove(before: Mapping[str, bytes], after: Mapping[str, bytes], services_dir: str) -> None:
@@ -101,8 +94,8 @@ class _Text:
         self.path = path
         try:
             text = raw.decode("utf-8")
-            self.bom, self.text = (BOM, text[1:]) if text.startswith(BOM) else ("", text)
-            self.roots = list(yaml.compose_all(self.text, Loader=LOADER))
+            self.bom, self.text = (_BOM, text[1:]) if text.startswith(_BOM) else ("", text)
+            self.roots = list(yaml.compose_all(self.text, Loader=_LOADER))
         except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
             raise EditRefusedError(f"{path} is no plain YAML") from error
 

@@ -10,19 +10,21 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from quarterdeck.core.charts.conventions import HELMFILE_NAMES
+from quarterdeck.core.charts.editing.bump import bump
+from quarterdeck.core.charts.editing.choosing import choose_part
+from quarterdeck.core.charts.editing.request import FileChange, Outcome, Request
+from quarterdeck.core.charts.keys import dotted
+from quarterdeck.core.charts.reading import helmfile as helmfiles
+from quarterdeck.core.charts.reading import images as of_images
+from quarterdeck.core.charts.reading.images import PartFound, ReleaseImage
+from quarterdeck.core.charts.reading.layers import Finding, Row, Service, Shelf, find, load
+from quarterdeck.core.charts.reading.parts import Known, matches
+from quarterdeck.core.charts.refusals import Refusal, RefusedError, refuse
 from quarterdeck.core.model import place as places
 from quarterdeck.core.model.errors import EditRefusedError
 from quarterdeck.core.ports.charts import Tree
-from quarterdeck.core.values import images as of_images
-from quarterdeck.core.values import reading
-from quarterdeck.core.values.asking import FileChange, Outcome, Request
-from quarterdeck.core.values.bump import bump
-from quarterdeck.core.values.choosing import choose_part
-from quarterdeck.core.values.images import ALL, PartFound, ReleaseImage
-from quarterdeck.core.values.keys import dotted
-from quarterdeck.core.values.parts import Known, matches
-from quarterdeck.core.values.refusal import Refusal, RefusedError, refuse
-from quarterdeck.core.values.service import Finding, Row, Service, Shelf, find, load
+from quarterdeck.core.rollout.rollout import ALL
 
 _TIMEOUT = re.compile(r"^ +timeout: *(?P<seconds>[0-9]{1,6}) *(?:#.*)?$")
 _SHOWN = 3
@@ -80,7 +82,7 @@ def home(tree: Tree, directory: str) -> str:
     """
     wanted = directory.strip("/")
     paths = (*tree.files, *tree.links)
-    folders = {path.rpartition("/")[0] for path in paths if path.rpartition("/")[2] in reading.NAMES}
+    folders = {path.rpartition("/")[0] for path in paths if path.rpartition("/")[2] in HELMFILE_NAMES}
     if wanted in folders:
         return wanted
     found = sorted(f for f in folders if f.rpartition("/")[2] == wanted)
@@ -97,7 +99,7 @@ def environments(tree: Tree, directory: str) -> tuple[str, ...]:
         EditRefusedError: there is no helmfile, or it names no environments.
     """
     path, raw = _helmfile(tree, directory)
-    names = reading.read(raw).environments
+    names = helmfiles.read(raw).environments
     if not names:
         raise EditRefusedError(f"{path}: I find no environments in it")
     return names
@@ -110,7 +112,7 @@ def timeout(tree: Tree, directory: str) -> int:
         EditRefusedError: there is no helmfile.
     """
     _, raw = _helmfile(tree, directory)
-    lines = reading.block(raw.decode("utf-8", "replace").splitlines(), "helmDefaults")
+    lines = helmfiles.block(raw.decode("utf-8", "replace").splitlines(), "helmDefaults")
     found = [match for line in lines if (match := _TIMEOUT.match(line))]
     return int(found[0]["seconds"]) if found else 300
 
@@ -303,7 +305,7 @@ def _contents(changes: Iterable[FileChange]) -> dict[str, bytes]:
 
 def _helmfile(tree: Tree, directory: str) -> tuple[str, bytes]:
     folder = home(tree, directory)
-    path = next(p for p in (f"{folder}/{n}" for n in reading.NAMES) if p in tree.files or p in tree.links)
+    path = next(p for p in (f"{folder}/{n}" for n in HELMFILE_NAMES) if p in tree.files or p in tree.links)
     return path, tree.files.get(tree.links.get(path, path), b"")
 
 
@@ -388,3 +390,22 @@ def _said(refusal: Refusal) -> str:
 def _end(path: str) -> str:
     """The last two parts of a path: enough to find the file."""
     return "/".join(path.split("/")[-2:])
+
+
+__all__ = [
+    "ALL",
+    "EditPlan",
+    "Found",
+    "Known",
+    "PartFound",
+    "ReleaseImage",
+    "effective",
+    "environments",
+    "home",
+    "joined",
+    "parts_of",
+    "plan",
+    "release_images",
+    "tags_of",
+    "timeout",
+]

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import yaml
 
-from quarterdeck.core.values.document import Document, Scalar, child, is_null, keys_at, pairs
-from quarterdeck.core.values.keys import Path, dotted
-from quarterdeck.core.values.refusal import refuse
+from quarterdeck.core.charts.keys import Path, dotted
+from quarterdeck.core.charts.reading.document import Document, Scalar, child, is_null, keys_at, pairs
+from quarterdeck.core.charts.refusals import refuse
 
 #: plain words that some YAML reader takes for a number; Go's takes more of them than PyYAML's
 _NUMBER = re.compile(

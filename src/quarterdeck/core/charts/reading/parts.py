@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from quarterdeck.core.values.document import Scalar
-from quarterdeck.core.values.keys import MAIN_BLOCKS, Kind, Path, dotted, image_paths, is_repository, short_image
-from quarterdeck.core.values.service import Finding, Row, Service, Shelf, plain_image, value_at
+from quarterdeck.core.charts.keys import MAIN_BLOCKS, Kind, Path, dotted, image_paths, is_repository, short_image
+from quarterdeck.core.charts.reading.document import Scalar
+from quarterdeck.core.charts.reading.layers import Finding, Row, Service, Shelf, plain_image, value_at
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from typing import Protocol
 
 import yaml
 
-from quarterdeck.core.values import reading
-from quarterdeck.core.values.document import Document, Scalar, child, doubled, is_null, keys_at, parse
-from quarterdeck.core.values.keys import Kind, Path, dotted, embedded, image_paths
-from quarterdeck.core.values.refusal import Refusal
+from quarterdeck.core.charts.conventions import HELMFILE_NAMES
+from quarterdeck.core.charts.keys import Kind, Path, dotted, embedded, image_paths
+from quarterdeck.core.charts.reading import helmfile as helmfiles
+from quarterdeck.core.charts.reading.document import Document, Scalar, child, doubled, is_null, keys_at, parse
+from quarterdeck.core.charts.refusals import Refusal
 
 #: what stands for the content of a symlink that leads nowhere or out of the charts: it is there, and is no YAML
 UNREADABLE = b"{a symlink that leads nowhere or out of the checkout"
@@ -80,7 +81,7 @@ class Release:
     name: str
     chart: str
     layers: tuple[Layer, ...]
-    doubt: reading.Doubt | None = None
+    doubt: helmfiles.Doubt | None = None
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def names(tree: Files, services_dir: str) -> tuple[str, ...]:
         if not path.startswith(f"{services_dir}/"):
             continue
         folder, _, name = path.removeprefix(f"{services_dir}/").rpartition("/")
-        if name in reading.NAMES and folder:
+        if name in HELMFILE_NAMES and folder:
             found.add(folder)
     deep = {folder.split("/")[0] for folder in found if folder.count("/") == 1}
     return tuple(
@@ -194,7 +195,7 @@ def load(shelf: Shelf, services_dir: str, name: str) -> Service | None:
     environments: list[str] = []
     releases: list[Release] = []
     for place, home in homes.items():
-        helmfile = reading.read(_helmfile(shelf, home) or b"")
+        helmfile = helmfiles.read(_helmfile(shelf, home) or b"")
         for environment in (place,) if place else helmfile.environments:
             environments.append(environment)
             for release in helmfile.names(environment):
@@ -218,7 +219,7 @@ def _homes(shelf: Shelf, services_dir: str, name: str) -> dict[str, str]:
     single = any("/" not in p for p in here) and not any(
         p.endswith("/helmfile.yaml") and p.count("/") == 1 for p in here
     )
-    if single and any(p in reading.NAMES for p in here):
+    if single and any(p in HELMFILE_NAMES for p in here):
         return {"": home}
     found: dict[str, str] = {}
     pattern = re.compile(rf"{re.escape(services_dir)}/([^/]+)/{re.escape(name)}/")
@@ -232,7 +233,7 @@ def _homes(shelf: Shelf, services_dir: str, name: str) -> dict[str, str]:
 
 
 def _helmfile(shelf: Shelf, home: str) -> bytes | None:
-    return next((raw for n in reading.NAMES if (raw := shelf.raw(shelf.real(f"{home}/{n}"))) is not None), None)
+    return next((raw for n in HELMFILE_NAMES if (raw := shelf.raw(shelf.real(f"{home}/{n}"))) is not None), None)
 
 
 def _values(shelf: Shelf, home: str) -> Iterator[str]:
@@ -244,7 +245,7 @@ def _values(shelf: Shelf, home: str) -> Iterator[str]:
                 yield shelf.real(path)
 
 
-def _layer(shelf: Shelf, home: str, place: str, layer: reading.Layer, environment: str) -> Layer:
+def _layer(shelf: Shelf, home: str, place: str, layer: helmfiles.Layer, environment: str) -> Layer:
     if layer.on_server:
         return Layer(layer.path, layer.path, layer.per_environment, layer.per_release, layer.known)
     path = posixpath.normpath(posixpath.join(home, layer.path))

@@ -6,13 +6,13 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from quarterdeck.core.values.asking import Request
-from quarterdeck.core.values.choosing import Target, asked, place
-from quarterdeck.core.values.document import Scalar, list_at
-from quarterdeck.core.values.keys import Path, dotted
-from quarterdeck.core.values.parts import Part
-from quarterdeck.core.values.refusal import RefusedError, refuse
-from quarterdeck.core.values.service import Finding, Layer, Row, Service, Shelf
+from quarterdeck.core.charts.editing.choosing import Target, asked, place
+from quarterdeck.core.charts.editing.request import Request
+from quarterdeck.core.charts.keys import Path, dotted
+from quarterdeck.core.charts.reading.document import Scalar, list_at
+from quarterdeck.core.charts.reading.layers import Finding, Layer, Row, Service, Shelf
+from quarterdeck.core.charts.reading.parts import Part
+from quarterdeck.core.charts.refusals import RefusedError, refuse
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from quarterdeck.core.values import template
-from quarterdeck.core.values.reading import NAMES
+from quarterdeck.core.charts.conventions import HELMFILE_NAMES
+from quarterdeck.core.charts.reading import template
 
 _WORD = re.compile(r"[^\s\"'`]+")
 #: bases are parts of the helmfile, no values: sharing one is sharing no tag
@@ -44,7 +44,7 @@ class Folders:
         if not path.startswith(f"{self.services_dir}/") or len(parts) < 2:
             return ""
         deep = len(parts) > 2 and any(
-            f"{self.services_dir}/{parts[0]}/{parts[1]}/{name}" in self.known for name in NAMES
+            f"{self.services_dir}/{parts[0]}/{parts[1]}/{name}" in self.known for name in HELMFILE_NAMES
         )
         name = parts[1] if deep else parts[0]
         return "" if name.startswith("_") else name
@@ -52,7 +52,7 @@ class Folders:
     @cached_property
     def helmfiles(self) -> Mapping[str, str]:
         """Path of a service's helmfile -> its real path."""
-        found = (path for path in self.known if path.rpartition("/")[2] in NAMES)
+        found = (path for path in self.known if path.rpartition("/")[2] in HELMFILE_NAMES)
         return {path: self.links.get(path, path) for path in found if self.owner(path)}
 
     @cached_property

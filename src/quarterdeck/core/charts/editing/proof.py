@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 
 import yaml
 
-from quarterdeck.core.values.asking import FileChange
-from quarterdeck.core.values.choosing import Target
-from quarterdeck.core.values.document import Document, Scalar
-from quarterdeck.core.values.keys import Path
-from quarterdeck.core.values.limit import is_values_file
-from quarterdeck.core.values.pinning import Insertion
-from quarterdeck.core.values.refusal import refuse
-from quarterdeck.core.values.service import Shelf
+from quarterdeck.core.charts.conventions import is_values_file
+from quarterdeck.core.charts.editing.choosing import Target
+from quarterdeck.core.charts.editing.pinning import Insertion
+from quarterdeck.core.charts.editing.request import FileChange
+from quarterdeck.core.charts.keys import Path
+from quarterdeck.core.charts.reading.document import Document, Scalar
+from quarterdeck.core.charts.reading.layers import Shelf
+from quarterdeck.core.charts.refusals import refuse
 
 Leaf = tuple[Path, str, str]
 _DEPTH = 100

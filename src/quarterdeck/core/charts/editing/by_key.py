@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import posixpath
 
-from quarterdeck.core.values.asking import Key, Request
-from quarterdeck.core.values.choosing import Target, asked
-from quarterdeck.core.values.document import Document, Scalar, places
-from quarterdeck.core.values.keys import TAG, Path, classify, dotted, embedded, undotted
-from quarterdeck.core.values.reading import NAMES
-from quarterdeck.core.values.refusal import Refusal, RefusedError
-from quarterdeck.core.values.service import Finding, Service, Shelf
+from quarterdeck.core.charts.conventions import HELMFILE_NAMES
+from quarterdeck.core.charts.editing.choosing import Target, asked
+from quarterdeck.core.charts.editing.request import Key, Request
+from quarterdeck.core.charts.keys import TAG, Path, classify, dotted, embedded, undotted
+from quarterdeck.core.charts.reading.document import Document, Scalar, places
+from quarterdeck.core.charts.reading.layers import Finding, Service, Shelf
+from quarterdeck.core.charts.refusals import Refusal, RefusedError
 
 
 def parse_key(text: str) -> Key:
@@ -93,7 +93,7 @@ def _files(file: str, shelf: Shelf, service: Service, environments: tuple[str, .
     for path in map(posixpath.normpath, tries):
         real = shelf.real(path)
         name = posixpath.basename(real)
-        if name in NAMES or name.startswith("."):
+        if name in HELMFILE_NAMES or name.startswith("."):
             continue  # a helmfile's versions are charts', and fixtures are CI's
         if shelf.raw(real) is not None and (real in service.values or path.startswith(inside)):
             found.append(real)

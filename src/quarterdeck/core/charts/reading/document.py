@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from quarterdeck.core.values.keys import Kind, Path, classify, embedded
-from quarterdeck.core.values.refusal import Refusal
-from quarterdeck.core.values.template import MASK, conditions, directive, masked, replaced
+from quarterdeck.core.charts.keys import Kind, Path, classify, embedded
+from quarterdeck.core.charts.reading.template import MASK, conditions, directive, masked, replaced
+from quarterdeck.core.charts.refusals import Refusal
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 BOM = "\ufeff"

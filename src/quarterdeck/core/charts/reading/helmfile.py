@@ -13,11 +13,10 @@ from typing import Any
 
 import yaml
 
-from quarterdeck.core.values import template
-from quarterdeck.core.values.document import BOM, LOADER
-from quarterdeck.core.values.keys import classify
+from quarterdeck.core.charts.keys import classify
+from quarterdeck.core.charts.reading import template
+from quarterdeck.core.charts.reading.document import BOM, LOADER
 
-NAMES = ("helmfile.yaml", "helmfile.yaml.gotmpl")
 #: what a helmfile reads that says nothing of its layers
 USUAL = ("values.yaml", "values-{{ .Environment.Name }}.yaml", "values-{{ .Release.Name }}.yaml",
          "values-{{ .Release.Name }}-{{ .Environment.Name }}.yaml")  # fmt: skip

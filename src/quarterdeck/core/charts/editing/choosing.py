@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import yaml
 
-from quarterdeck.core.values.asking import Request
-from quarterdeck.core.values.document import Scalar, doubled, is_null, keys_at, pairs
-from quarterdeck.core.values.keys import MAIN_BLOCKS, TAG, Kind, Path, dotted, is_helper, is_holder
-from quarterdeck.core.values.parts import Part, divide, matches, unread
-from quarterdeck.core.values.refusal import Refusal, RefusedError, refuse
-from quarterdeck.core.values.service import Finding, Row, Service, Shelf
+from quarterdeck.core.charts.editing.request import Request
+from quarterdeck.core.charts.keys import MAIN_BLOCKS, TAG, Kind, Path, dotted, is_helper, is_holder
+from quarterdeck.core.charts.reading.document import Scalar, doubled, is_null, keys_at, pairs
+from quarterdeck.core.charts.reading.layers import Finding, Row, Service, Shelf
+from quarterdeck.core.charts.reading.parts import Part, divide, matches, unread
+from quarterdeck.core.charts.refusals import Refusal, RefusedError, refuse
 
 
 @dataclass(frozen=True)
