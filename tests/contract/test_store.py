@@ -17,6 +17,7 @@ from quarterdeck.core.model.errors import BusyError, StaleError
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.records import Briefing, MergeIntent
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
 from quarterdeck.core.rollout.state import Move, State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
@@ -53,7 +54,7 @@ def rollout(n: int = 1, service: str = "citoid", environments: tuple[str, ...] =
     """A deploy of citoid, not accepted yet."""
     plan = (
         Step(StepName.EDIT),
-        Step(StepName.MERGE, intent={"when": AT, "ids": (1, 2), "raw": b"\0", "$odd": [None, 1.5]}),
+        Step(StepName.MERGE, intent=MergeIntent(1001, "c")),
         *(Step(StepName.APPLY, e, "default") for e in environments),
     )
     return Rollout(
@@ -69,7 +70,7 @@ def rollout(n: int = 1, service: str = "citoid", environments: tuple[str, ...] =
         home=Room("irc", "#deploy"),
         created=AT,
         steps=plan,
-        facts={"commits": ("a", "b")},
+        briefing=Briefing(nick="alice", running={"codfw": "v1"}, takeover=(7,), usual_gate=1.5),
         **more,
     )
 
@@ -92,7 +93,7 @@ async def moved(store: Any, r: Rollout, *moves: Move, **changes: Any) -> Rollout
 
 
 async def test_a_rollout_comes_back_as_it_was(world: World) -> None:
-    """A rollout with steps, times, tuples and bytes is the same after a restart, and has a number."""
+    """A rollout with steps, records, times and tuples is the same after a restart, and has a number."""
     first = await accepted(world.store)
     assert first.number == 1
     world.restart()
@@ -103,9 +104,9 @@ async def test_a_rollout_comes_back_as_it_was(world: World) -> None:
 async def test_steps_are_kept_with_intent_result_and_attempt(world: World) -> None:
     """A step's new attempt replaces the former one in the rollout, and the order stays."""
     r = await moved(world.store, await accepted(world.store), Move.CONFIRM)
-    step = replace(r.steps[1], state=StepState.FAILED, result={"why": "no"}, started=AT, ended=AT)
+    step = replace(r.steps[1], state=StepState.FAILED, why="no", started=AT, ended=AT)
     r = await world.store.save(r, advance(r.with_step(step), Move.FAIL, AT))
-    again = replace(step, attempt=2, state=StepState.INTENDED, result={})
+    again = replace(step, attempt=2, state=StepState.INTENDED, why="")
     r = await world.store.save(r, advance(r.with_step(again), Move.RETRY, AT))
     assert await world.store.get(1) == r
     assert [s.name for s in r.steps] == [StepName.EDIT, StepName.MERGE, StepName.APPLY]
@@ -405,7 +406,7 @@ async def test_a_debt_is_paid_by_its_own_name(world: World, part: str, left: lis
 async def test_every_move_is_in_the_audit(world: World) -> None:
     """Acceptance names the actor, moves name the worker, or the person where a resting one is moved."""
     r = await moved(world.store, await accepted(world.store), Move.CONFIRM, Move.FAIL)
-    await world.store.save(r, advance(r, Move.RETRY, AT, facts={"by": "bob"}))
+    await world.store.save(r, advance(r, Move.RETRY, AT, moved_by="bob"))
     await world.store.note("carol", "look", "at it", 1)
     rows = await world.store.audit(1)
     assert [(row.who, row.verb) for row in reversed(rows)] == [
@@ -430,7 +431,7 @@ async def test_cursors_are_remembered(world: World) -> None:
 
 async def test_what_cannot_be_kept_is_refused(world: World) -> None:
     """A fact JSON cannot hold, or two steps of one key, is refused by each store alike, and nothing is kept."""
-    bad = replace(rollout(), facts={"x": object()})
+    bad = replace(rollout(), briefing=Briefing(running={"x": object()}))
     with pytest.raises(TypeError):
         await world.store.accept(bad, (), lambda _: [])
     twins = replace(rollout(), steps=(Step(StepName.EDIT), Step(StepName.EDIT, attempt=2)))

@@ -21,6 +21,7 @@ from quarterdeck.core.model.errors import PermanentError, TemporaryError
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.records import ApplyIntent
 from quarterdeck.core.rollout.rollout import advance
 from quarterdeck.core.rollout.state import Move, State
 
@@ -218,7 +219,7 @@ async def check_consistency(path: Path) -> None:
             wanted.add(f"{r.number} end")
             moves = r.version - 1
         wanted |= {f"{r.number} v{v}" for v in range(moves + 1)}
-        assert r.steps[1].intent == ({"version": moves} if moves else {})
+        assert r.steps[1].intent == (ApplyIntent("host", f"job {moves}", "", {}, ()) if moves else None)
         if r.state in (State.PLANNED, State.RUNNING):
             holders |= {(r.number, e) for e in r.environments}
     assert lines == wanted

@@ -11,6 +11,7 @@ from pathlib import Path
 from quarterdeck.adapters.store.sqlite import SqliteStore
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.room import Room
+from quarterdeck.core.rollout.records import ApplyIntent
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
 from quarterdeck.core.rollout.state import Move
 from quarterdeck.core.rollout.step import Step, StepName, StepState
@@ -34,7 +35,9 @@ async def main() -> None:
             await store.save(found, advance(found, Move.ABORT, now), [Line(Room("irc", "#d"), f"{number} end")])
         r = await store.accept(rollout, (), lambda r: [Line(Room("irc", "#d"), f"{r.number} v{r.version}")])
         for move in (Move.CONFIRM, Move.STEP, Move.STEP, Move.FINISH):
-            step = replace(r.steps[1], state=StepState.INTENDED, intent={"version": r.version + 1})
+            step = replace(
+                r.steps[1], state=StepState.INTENDED, intent=ApplyIntent("host", f"job {r.version + 1}", "", {}, ())
+            )
             new = advance(r.with_step(step), move, now)
             r = await store.save(r, new, [Line(Room("irc", "#d"), f"{new.number} v{new.version}")])
 

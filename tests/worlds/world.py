@@ -25,6 +25,7 @@ from quarterdeck.core.model.reason import Reason
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.redaction.redactor import Redactor
+from quarterdeck.core.rollout.records import Briefing
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rules.rulebook import RULES
 from quarterdeck.core.rules.ruling import Rule
@@ -376,7 +377,7 @@ def rolled(**changes: Any) -> Rollout:
         home=Room("irc", "#deploy"),
         created=START,
         number=41,
-        facts={"nick": "alice"},
+        briefing=Briefing(nick="alice"),
     )
     return replace(plain, **changes)
 

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from quarterdeck.core.charts import facade
 from quarterdeck.core.cluster.pods import serving as serving_pods
@@ -57,14 +57,6 @@ class Situation:
         """What there is of all that a subject stands for: of every part by itself where all are meant."""
         return tuple(self.parts.values()) if subject.part == facade.ALL and self.parts else (self,)
 
-    def facts(self) -> dict[str, Any]:
-        """As data that can be stored with the rollout."""
-        return {
-            "serving": {env: {tag: list(n) for tag, n in tags.items()} for env, tags in self.serving.items()},
-            "git": dict(self.git),
-            "untouched": list(self.untouched),
-        }
-
 
 async def look(world: World, rollout: Rollout) -> Situation:
     """The situation a rollout ends in: its own places, quickly, leaving out what does not answer."""
@@ -72,7 +64,7 @@ async def look(world: World, rollout: Rollout) -> Situation:
         place
         for place in rollout.environments
         if place not in rollout.served
-        and all(s.state is StepState.TODO for s in rollout.steps if s.environment == place and s.name is StepName.APPLY)
+        and all(s.state is StepState.TODO for s in rollout.steps if s.environment == place and s.name == StepName.APPLY)
     )
     found = await survey(world, of_rollout(world.catalogue, rollout), rollout.environments, PATIENCE)
     debts = await world.store.debts()  # also what its edit made others owe

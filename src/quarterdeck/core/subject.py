@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from quarterdeck.core.charts import facade
 from quarterdeck.core.model import place as places
@@ -169,14 +168,6 @@ class Subject:
         mine = {m.service.name for m in self.members}
         return tuple(name for name in plan.others if name not in mine)
 
-    def facts(self) -> dict[str, Any]:
-        """As data that can be stored with a rollout; `of_rollout` reads it back."""
-        return {
-            "images": {m.service.name: list(m.images) for m in self.members},
-            "ends": {m.service.name: list(m.ends) for m in self.members},
-            "part_images": {name: list(images) for name, images in self.own.parts.items()},
-        }
-
 
 def _placed(effect: Mapping[str, tuple[str, str]], name: str, own: str) -> dict[str, tuple[str, str]]:
     """A service's effect with its places named as the service *own* names them."""
@@ -269,9 +260,8 @@ def _ends(tree: Tree, plain: Member) -> tuple[str, ...]:
 
 def of_rollout(catalogue: Catalogue, rollout: Rollout) -> Subject:
     """The subject that a rollout was made for."""
-    images: Mapping[str, Sequence[str]] = rollout.facts.get("images", {})
-    ends: Mapping[str, Sequence[str]] = rollout.facts.get("ends", {})
-    parts = {part: tuple(named) for part, named in rollout.facts.get("part_images", {}).items()}
+    images, ends = rollout.briefing.images, rollout.briefing.registry_suffixes
+    parts = rollout.briefing.part_images
     members = []
     for name in rollout.services:
         plain = whole(catalogue.services[name])

@@ -12,7 +12,7 @@ from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.errors import StaleError
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.ports.store import AuditRow, HeldTarget, OutboxRow
-from quarterdeck.core.rollout import codec, holding
+from quarterdeck.core.rollout import holding, packing
 from quarterdeck.core.rollout.debts import Debt
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import State
@@ -42,7 +42,8 @@ class Tables:
 
 def _kept(rollout: Rollout) -> Rollout:
     """The rollout as it comes back from a disk, so that what JSON cannot hold is refused here too."""
-    return codec.loads(Rollout, codec.dumps(rollout))
+    steps = [packing.pack_step(step) for step in rollout.steps]
+    return packing.unpack(packing.pack(rollout), steps, rollout.stop)
 
 
 class MemoryStore:

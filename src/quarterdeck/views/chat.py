@@ -14,11 +14,13 @@ from quarterdeck.core.model.build import Build
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.errors import Refusal
 from quarterdeck.core.model.line import Line
+from quarterdeck.core.model.question import Question
 from quarterdeck.core.model.reason import Reason
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.records import Checked, PlaceDiff
 from quarterdeck.core.rollout.rollout import ALL, Kind, Rollout
 from quarterdeck.core.rollout.step import Step, StepName, StepState
 from quarterdeck.core.situation import Situation
@@ -83,46 +85,46 @@ class ChatVoice:
         git_has_it = plan.already or rollout.kind is Kind.APPLY
         return {
             "kind": rollout.kind.value,
-            "commits": rollout.facts.get("commits", 0),
+            "commits": rollout.briefing.commits,
             "gate": not git_has_it,
-            "usual": rollout.facts.get("usual_gate", 0),
+            "usual": rollout.briefing.usual_gate,
             "git_only": not git_has_it
             and all(rollout.ran(e, rollout.part) == {rollout.tag} for e in rollout.environments),
             "asks": any(self._catalogue.environments[e].kind == "production" for _, e in rollout.targets),
-            "files": list(dict.fromkeys(f.rpartition("/")[2] for f in rollout.facts.get("files", ()))),
+            "files": list(dict.fromkeys(f.rpartition("/")[2] for f in rollout.briefing.files)),
             "pending": rollout.listed(rollout.pending),
             "late": len(rollout.pending),
-            "pin": bool(rollout.facts.get("pin")),
+            "pin": rollout.briefing.pin,
             "members": len(rollout.services),
-            "absent": rollout.facts.get("absent", ()),
-            "takes": rollout.facts.get("takeover", ()),
+            "absent": rollout.briefing.absent,
+            "takes": rollout.briefing.takeover,
         }
 
-    def _diff(self, rollout: Rollout, found: Mapping[str, Any]) -> dict[str, Any]:
-        changed = {e: f for e, f in found.items() if f["changes"]}
-        lines = {tuple(f["lines"]) for f in changed.values()}
+    def _diff(self, rollout: Rollout, found: Mapping[str, PlaceDiff]) -> dict[str, Any]:
+        changed = {place: diff.shown for place, diff in found.items() if diff.shown.changes}
+        lines = {shown.lines for shown in changed.values()}
         same = next(iter(lines)) if len(lines) == 1 else ()
         return {
             "lines": list(same),
             "summary": places.told(
-                {p: f["summary"] for p, f in changed.items()}, rollout.service, named=bool(rollout.group)
+                {place: shown.summary for place, shown in changed.items()}, rollout.service, named=bool(rollout.group)
             ),
             "same_as": rollout.listed(p for p in rollout.environments if p not in changed),
-            "left": list(dict.fromkeys(name for f in found.values() for name in f.get("left", ()))),
+            "left": list(dict.fromkeys(name for diff in found.values() for name in diff.left)),
         }
 
-    def _ask(self, rollout: Rollout, asked: Any, found: Mapping[str, Any]) -> dict[str, Any]:
-        surprises = list(dict.fromkeys(s for f in found.values() for s in f["surprises"]))
+    def _ask(self, rollout: Rollout, asked: Question, found: Mapping[str, PlaceDiff]) -> dict[str, Any]:
+        surprises = list(dict.fromkeys(s for diff in found.values() for s in diff.shown.surprises))
         return {"asked": asked.text, "surprises": surprises, "code": asked.code, "with": asked.count}
 
     def _succeeded(self, rollout: Rollout, debts: Sequence[Debt], next: str) -> dict[str, Any]:
         took = ((self._now() - rollout.created).total_seconds()) if rollout.created else 0.0
-        merged = rollout.step(StepName.MERGE)
-        gate = _seconds(merged) if merged and not merged.result.get("already") else 0.0
-        seen = [s.result for s in rollout.steps if s.name is StepName.CHECK]
-        ready = [sum(r["pods"][i] for r in seen) for i in (0, 1)] if seen else [0, 0]
-        running = [rollout.facts.get("running", {})]
-        if rollout.part == ALL and len(parts := rollout.facts.get("parts", {})) > 1:  # each of them may run another
+        merge_step, merged = rollout.step(StepName.MERGE), rollout.records.merged
+        gate = merge_step.seconds if merge_step and merged and not merged.already else 0.0
+        checks = [step.result for step in rollout.steps if isinstance(step.result, Checked)]
+        ready = [sum(check.pods[0] for check in checks), sum(check.pods[1] for check in checks)]
+        running: list[Mapping[str, str]] = [rollout.briefing.running]
+        if rollout.part == ALL and len(parts := rollout.briefing.running_by_part) > 1:  # each of them may run another
             running = [{e: t for e, t in runs.items() if t != rollout.tag} for runs in parts.values()]
         owed = {rollout.place(d.service, d.environment): d for d in debts}
         late = [p for p in dict.fromkeys((*rollout.pending, *owed)) if p in owed and p not in rollout.environments]
@@ -131,12 +133,12 @@ class ChatVoice:
             "took": took,
             "gate": gate,
             "ready": ready,
-            "soak": max((r.get("soak", 0) for r in seen), default=0),
+            "soak": max((check.soak for check in checks), default=0),
             "pending": rollout.listed(late),
             "pending_tag": listed_tags(
                 {runs.get(place, "") for runs in running for place in late} - {rollout.tag}, suffix
             ),
-            "git_only": not any(s.name is StepName.APPLY for s in rollout.steps),
+            "git_only": not any(s.name == StepName.APPLY for s in rollout.steps),
             "next": next,
         }
 
@@ -147,10 +149,10 @@ class ChatVoice:
         git = {short_tag(t, suffix) for e, t in situation.git.items() if e in rollout.environments and t}
         tag = short_tag(rollout.tag, suffix)
         begun = where not in situation.untouched
-        applied = any(s.name is StepName.APPLY and s.state is not StepState.TODO for s in rollout.steps)
+        applied = any(s.name == StepName.APPLY and s.state is not StepState.TODO for s in rollout.steps)
         return {
             "where": rollout.spoken(where),
-            "step": step.name.value if step else "",
+            "step": step.name if step else "",
             "why": why,
             "serving": self._serving(situation, where, rollout),
             "back": bool(where) and begun and situation.running(where) not in ("", rollout.tag),
@@ -172,7 +174,7 @@ class ChatVoice:
 
     def _back(self, rollout: Rollout) -> dict[str, Any]:
         step = rollout.current
-        return {"step": step.name.value if step else "its end"}
+        return {"step": step.name if step else "its end"}
 
     def _expired(self, rollout: Rollout, debts: Sequence[Debt] = ()) -> dict[str, Any]:
         return {"pending": self._pending(rollout, debts)}
@@ -181,7 +183,7 @@ class ChatVoice:
         return {"by": by, "was": str(was), "pending": self._pending(rollout, debts)}
 
     def _bad(self, rollout: Rollout, step: Step, words_: str, gives_up: datetime | None) -> dict[str, Any]:
-        rest = [s.environment for s in rollout.steps if s.name is StepName.APPLY and s.state is StepState.TODO]
+        rest = [s.environment for s in rollout.steps if s.name == StepName.APPLY and s.state is StepState.TODO]
         return {
             "where": rollout.spoken(step.environment),
             "words": words_,
@@ -250,7 +252,7 @@ class ChatVoice:
         ran = [tag for place in rollout.environments for tag in rollout.ran(place, rollout.part)]
         before = {short_tag(tag, suffix) for tag in ran if tag != rollout.tag}
         if not before:  # the pods have it; git is what moves
-            git = rollout.facts.get("git", {})
+            git = rollout.briefing.git
             said = {git.get(e, "") for e in rollout.environments} - {"", rollout.tag}
             before = {f"git {short_tag(t, suffix)}" for t in said}
         waited = (self._now() - rollout.created).total_seconds()
@@ -263,7 +265,7 @@ class ChatVoice:
             "before": " or ".join(sorted(before)),
             "tag": short_tag(rollout.tag, suffix),
             "actor": rollout.actor,
-            "who": f"{rollout.facts.get('nick', rollout.actor)}: " if calls else "",
+            "who": f"{rollout.briefing.nick or rollout.actor}: " if calls else "",
             "reason": rollout.reason,
         }
         template = self._templates.get_template(f"{event}.j2")
@@ -299,7 +301,3 @@ class ChatVoice:
 def listed_tags(tags: set[str], suffix: str) -> str:
     """Tags as people say them."""
     return places.joined(sorted(short_tag(t, suffix) for t in tags if t))
-
-
-def _seconds(step: Step) -> float:
-    return (step.ended - step.started).total_seconds() if step.started and step.ended else 0.0

@@ -17,9 +17,10 @@ from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.rollout.debts import Debt
 from quarterdeck.core.rollout.intent import spoken_target
+from quarterdeck.core.rollout.records import GatePassed
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import OVER, State
-from quarterdeck.core.rollout.step import StepName, StepState
+from quarterdeck.core.rollout.step import Step, StepName, StepState
 from quarterdeck.views import words
 
 #: state -> colour class and one sentence
@@ -35,7 +36,7 @@ BANNERS: Mapping[State, tuple[str, str]] = {
 #: state -> seconds after which a browser looks again; a page that people read stays as it is
 REFRESH: Mapping[State, int] = {State.PLANNED: 3, State.RUNNING: 3, State.WAITING: 60}
 #: on the page the gate is CI's; ours is a question
-SHOWN = {StepName.GATE: "ask"}
+SHOWN: Mapping[str, str] = {StepName.GATE: "ask"}
 STEP_WORDS = {StepState.TODO: "", StepState.INTENDED: "under way"}
 _NEEDY = frozenset({State.WAITING, State.FAILED, State.UNKNOWN})
 #: unchanged lines around a changed one, and the most lines of one object; the whole diff is one link away
@@ -68,8 +69,8 @@ class Pages:
         r = dossier.rollout
         css, sentence = BANNERS[r.state]
         until = r.ended or now
-        diffs = r.result(StepName.DIFF).get("environments", {})
-        edit = r.result(StepName.EDIT)
+        diffed, edited, synced = r.records.diffed, r.records.edited, r.records.synced
+        diffs = diffed.places if diffed else {}
         facts = {
             "d": dossier,
             "r": r,
@@ -81,14 +82,14 @@ class Pages:
             "tiles": [self._tile(dossier, e, until) for e in r.environments],
             "steps": [_step(r, s, until) for s in r.steps],
             "serving": self._serving(dossier),
-            "surprises": list(dict.fromkeys(x for found in diffs.values() for x in found.get("surprises", ()))),
+            "surprises": list(dict.fromkeys(x for found in diffs.values() for x in found.shown.surprises)),
             "changes": {e: objects(text) for e, text in dossier.diffs.items()},
-            "summaries": {e: found.get("summary", "") for e, found in diffs.items()},
+            "summaries": {e: found.shown.summary for e, found in diffs.items()},
             "refresh": REFRESH.get(r.state, 0),
-            "change": edit.get("change", ""),
-            "files": edit.get("lines") or edit.get("files", ()),
-            "effect": {e: [self._tag(r, tag) for tag in tags] for e, tags in edit.get("effect", {}).items()},
-            "commit": r.result(StepName.SYNC).get("commit", ""),
+            "change": (edited.change or "") if edited else "",
+            "files": (edited.lines or edited.files) if edited else (),
+            "effect": {e: [self._tag(r, tag) for tag in tags] for e, tags in (edited.effect if edited else {}).items()},
+            "commit": synced.commit if synced else "",
             "evidence": {name: evidence(text) for name, text in dossier.evidence.items()},
             "bad": r.state in (State.FAILED, State.UNKNOWN),
             "now": now,
@@ -129,7 +130,7 @@ class Pages:
             state = css = "done"
         elif begun:
             last = begun[-1]
-            state = f"{last.name} {last.state}" if last.state is not StepState.INTENDED else last.name.value
+            state = f"{last.name} {last.state}" if last.state is not StepState.INTENDED else str(last.name)
             css = "failed" if r.state in (State.FAILED, State.UNKNOWN) else last.state.value
         started = min((s.started for s in begun if s.started), default=None)
         ended = max((s.ended for s in begun if s.ended), default=now)
@@ -217,16 +218,20 @@ def diff_class(line: str) -> str:
     return {"+": "add", "-": "del", GAP: "gap"}.get(line[:1], "")
 
 
-def _step(rollout: Rollout, step: Any, now: datetime) -> dict[str, Any]:
+def _step(rollout: Rollout, step: Step, now: datetime) -> dict[str, Any]:
     ended = step.ended or now
     return {
         "name": " ".join(
-            p for p in (SHOWN.get(step.name, step.name.value), rollout.spoken(step.environment), step.stage) if p
+            p for p in (SHOWN.get(step.name, step.name), rollout.spoken(step.environment), step.stage) if p
         ),
         "css": step.state.value,
         "state": STEP_WORDS.get(step.state, step.state.value),
         "attempt": step.attempt,
         "started": step.started,
         "took": (ended - step.started).total_seconds() if step.started else 0.0,
-        "why": step.result.get("why", "") or (f"by {step.result['by']}" if step.result.get("by") else ""),
+        "why": step.why or _who_confirmed(step),
     }
+
+
+def _who_confirmed(step: Step) -> str:
+    return f"by {step.result.by}" if isinstance(step.result, GatePassed) and step.result.by else ""

@@ -80,7 +80,7 @@ async def test_stopping_while_the_host_pulls(deck: Deck) -> None:
     """A stop at SYNC ends at once; what is merged stays owed, and the line says git's tag."""
     deck.cluster.stuck = True
     await deck.say("deploy citoid staging")
-    await deck.until(lambda: (s := deck.rollout().current) and s.name is StepName.SYNC)
+    await deck.until(lambda: (s := deck.rollout().current) and s.name == StepName.SYNC)
     await deck.say("stop 1")
     assert (await deck.settle()).state is State.ABORTED
     assert "Nothing was applied" in deck.last
@@ -143,7 +143,7 @@ async def test_stopping_a_check_tells_what_serves(deck: Deck) -> None:
     """A stop while the pods are watched."""
     deck.cluster.broken.add(NEW)
     await deck.say("deploy citoid staging")
-    await deck.until(lambda: (s := deck.rollout().current) and s.name is StepName.CHECK)
+    await deck.until(lambda: (s := deck.rollout().current) and s.name == StepName.CHECK)
     deck.clock.standing = True
     await deck.say("stop 1")
     deck.clock.standing = False

@@ -11,7 +11,6 @@ from quarterdeck.core.desk.dossier import as_json, gather
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.rollout.state import State
-from quarterdeck.core.rollout.step import StepName
 from quarterdeck.views.page import Pages
 from tests.worlds import fleet as fleets
 from tests.worlds.fleet import BOX, FLAVOURS, HOME, NEW_BOX, OLD_BOX, FleetDeck, files, helmfile
@@ -339,7 +338,7 @@ async def test_alone_leaves_the_others_in_debt(deck: FleetDeck) -> None:
     await deck.order("apply shellbox-media staging")
     assert "shellbox-media staging" not in deck.owed
     assert deck.last.endswith(f"Next: !apply shellbox-media production {URL}/2")
-    assert deck.rollout(2).result(StepName.MERGE) == {}
+    assert deck.rollout(2).records.merged is None
     assert (await deck.order("deploy shellbox production --alone")).state is State.WAITING
 
 

@@ -97,7 +97,7 @@ async def test_law_4_a_stop_names_what_is_left_owed(deck: Deck) -> None:
     """Stopped after the merge: the line names the environments that are pending."""
     deck.cluster.stuck = True
     await deck.say("deploy citoid staging")
-    await deck.until(lambda: (s := deck.rollout().current) and s.name is StepName.SYNC)
+    await deck.until(lambda: (s := deck.rollout().current) and s.name == StepName.SYNC)
     await deck.say("stop 1")
     await deck.settle()
     assert "staging, codfw and eqiad pending" in deck.last
@@ -141,7 +141,8 @@ async def test_law_5_what_is_done_already_is_not_done_again(deck: Deck) -> None:
     rollout = await deck.deploy(f"citoid staging {NEWER}")
     assert rollout.state is State.SUCCEEDED
     assert len(deck.review.changes) == 1
-    assert rollout.result(StepName.MERGE)["already"]
+    assert rollout.records.merged is not None
+    assert rollout.records.merged.already
 
 
 def test_law_6_names_derive_from_id_step_place_and_attempt() -> None:

@@ -13,6 +13,7 @@ from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.holding import debtor
 from quarterdeck.core.rollout.naming import change_id, derived, job_name
 from quarterdeck.core.rollout.pipeline import retried
+from quarterdeck.core.rollout.records import Edited
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
 from quarterdeck.core.rollout.state import HOLDING, MOVES, OVER, Move, State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
@@ -109,15 +110,16 @@ def test_a_retry_is_not_ended() -> None:
 
 
 def test_steps_are_found_by_their_key() -> None:
-    """A step is found by name, environment and stage; its result is empty until it ended."""
+    """A step is found by name, environment and stage; its result is there once it ended."""
     r = rollout()
     assert r.step(StepName.EDIT) is EDIT
     assert r.step(StepName.APPLY, "codfw", "default") is APPLY
     assert r.step(StepName.APPLY) is None
-    assert r.result(StepName.APPLY) == {}
-    done = replace(EDIT, state=StepState.DONE, result={"change": 1})
+    assert r.records.edited is None
+    edited = Edited("base", {}, change=1)
+    done = replace(EDIT, state=StepState.DONE, result=edited)
     changed = r.with_step(done)
-    assert changed.result(StepName.EDIT) == {"change": 1}
+    assert changed.records.edited == edited
     assert changed.steps == (done, APPLY)
     assert (r.current, changed.current) == (EDIT, APPLY)
     assert changed.with_step(replace(APPLY, state=StepState.DONE)).current is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from quarterdeck.core.rollout.records import Briefing
 from quarterdeck.core.rollout.rollout import Kind
 from quarterdeck.core.steps.edit import message
 from tests.worlds.world import NEW, OLD, SECRET, Deck, rolled
@@ -38,12 +39,12 @@ def test_a_reason_stands_in_the_body() -> None:
 
 def test_a_rollbacks_message_has_gerrits_revert_form() -> None:
     """`Revert "…"`, the reason, the same footers."""
-    going = rolled(kind=Kind.ROLLBACK, tag=OLD, facts={"bad_tag": NEW})
+    going = rolled(kind=Kind.ROLLBACK, tag=OLD, briefing=Briefing(bad_tag=NEW))
     lines = message(going, IDENTITY, "-production").splitlines()
     assert lines[0] == f'Revert "citoid: bump to {NEW}"'
     assert "Reason for revert: rollback" in lines
     assert lines[-1] == f"Change-Id: {IDENTITY}"
-    unknown = message(replace(going, facts={}), IDENTITY, "-production").splitlines()
+    unknown = message(replace(going, briefing=Briefing()), IDENTITY, "-production").splitlines()
     assert unknown[0] == f"citoid: back to {OLD}"
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from quarterdeck.core.model.build import Build
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.question import Question
 from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.records import Briefing, Checked, Edited, Merged, PlaceDiff, ShownDiff
 from quarterdeck.core.rollout.rollout import Kind
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
@@ -30,16 +30,27 @@ VOICE = ChatVoice(TEMPLATES, catalogue(), PAGE, "deploy1003", lambda: LATER)
 PRODUCTION = {"environments": ("codfw", "eqiad"), "before": {"codfw": OLD, "eqiad": OLD}, "number": 44}
 
 
-def step(name: StepName, environment: str = "", state: StepState = StepState.DONE, **result: Any) -> Step:
+def step(name: StepName, environment: str = "", state: StepState = StepState.DONE, result: object = None) -> Step:
     """A step that began at 14:00 and took four minutes."""
     stage = "default" if environment else ""
     ended = START + timedelta(seconds=245) if state is not StepState.INTENDED else None
-    return Step(name, environment, stage, 1, state, {}, result, START, ended)
+    return Step(name, environment, stage, 1, state, None, result, "", START, ended)
 
 
-def found(*lines: str, summary: str = "1 Deployment, image only", surprises: tuple[str, ...] = ()) -> dict[str, Any]:
+def found(*lines: str, summary: str = "1 Deployment, image only", surprises: tuple[str, ...] = ()) -> PlaceDiff:
     """What a diff says, as it is stored."""
-    return {"changes": bool(summary), "lines": list(lines), "summary": summary, "surprises": list(surprises)}
+    shown = ShownDiff(
+        releases={},
+        changed_releases=(),
+        changes=bool(summary),
+        image_only=not surprises,
+        surprises=surprises,
+        lines=lines,
+        summary=summary,
+        workloads=(),
+        pods=0,
+    )
+    return PlaceDiff("job", "digest", {}, (), {}, (), (), shown)
 
 
 def debt(environment: str, number: int = 41) -> Debt:
@@ -47,7 +58,7 @@ def debt(environment: str, number: int = 41) -> Debt:
     return Debt("citoid", environment, NEW, number, "alice", START)
 
 
-MERGED = (step(StepName.EDIT, change=1001), step(StepName.MERGE, commit="c"))
+MERGED = (step(StepName.EDIT, result=Edited("b", {}, change=1001)), step(StepName.MERGE, result=Merged("c")))
 APPLIED = (*MERGED, step(StepName.APPLY, "codfw"), step(StepName.CHECK, "codfw", StepState.FAILED))
 REST = (Step(StepName.APPLY, "eqiad", "default"), Step(StepName.CHECK, "eqiad", "default"))
 BACK = Situation(
@@ -62,15 +73,15 @@ WHY = "2/2 new pods crash (exit 1); 8/8 old pods serve"
 def events() -> Iterator[tuple[str, tuple[Line, ...]]]:
     """Every event in its shapes, by name."""
     one, two = rolled(), rolled(**PRODUCTION)
-    facts = {"nick": "alice", "files": [VALUES], "commits": 3, "running": {"codfw": OLD, "eqiad": OLD}}
-    shared = replace(one, pending=("codfw", "eqiad"), facts=facts)
+    briefing = Briefing(nick="alice", files=(VALUES,), commits=3, running={"codfw": OLD, "eqiad": OLD})
+    shared = replace(one, pending=("codfw", "eqiad"), briefing=briefing)
     image = ("- image …/citoid:OLD", "+ image …/citoid:NEW")
     say = VOICE.lines
     yield "accepted", say("accepted", shared, plan=EditPlan())
     yield "accepted, one pending", say("accepted", replace(shared, pending=("codfw",)), plan=EditPlan())
     yield "accepted, production, merged", say("accepted", two, plan=EditPlan(already=True))
     yield "accepted, production, to merge", say("accepted", two, plan=EditPlan())
-    taking = replace(two, facts={"nick": "alice", "takeover": [41, 42]})
+    taking = replace(two, briefing=Briefing(nick="alice", takeover=(41, 42)))
     yield "accepted, takes over", say("accepted", taking, plan=EditPlan(already=True))
     yield "accepted, apply", say("accepted", replace(one, kind=Kind.APPLY), plan=EditPlan(already=True))
     yield "accepted, apply of several tags", say("accepted", replace(two, kind=Kind.APPLY, tag=""), plan=EditPlan())
@@ -90,11 +101,15 @@ def events() -> Iterator[tuple[str, tuple[Line, ...]]]:
         "ask, before anything",
         say("ask", one, asked=Question("staging-k7p", 0, "this takes 1 away from codfw"), found={}),
     )
-    checked = (*MERGED, step(StepName.APPLY, "staging"), step(StepName.CHECK, "staging", pods=[1, 1], soak=20.0))
+    checked = (
+        *MERGED,
+        step(StepName.APPLY, "staging"),
+        step(StepName.CHECK, "staging", result=Checked((1, 1), "", 20.0, "match")),
+    )
     done = replace(shared, steps=checked)
     after = {"debts": (debt("codfw"), debt("eqiad")), "next": "!deploy citoid production"}
     yield "succeeded", say("succeeded", done, **after)
-    agreed = replace(one, steps=(step(StepName.CHECK, "staging", pods=[1, 1], soak=20.0),))
+    agreed = replace(one, steps=(step(StepName.CHECK, "staging", result=Checked((1, 1), "", 20.0, "match")),))
     yield "succeeded, nothing to apply", say("succeeded", agreed, debts=(), next="")
     failed = replace(two, steps=(*APPLIED, *REST))
     yield "failed, helm went back", say("failed", failed, why=WHY, situation=BACK)

@@ -282,7 +282,7 @@ async def test_canaries_go_first_and_pay_nothing_yet(deck: Deck) -> None:
 
     async def watched(add: object, paid: object) -> None:
         await real(add, paid)  # type: ignore[arg-type]
-        checked = deck.rollout(2).result(StepName.CHECK, "codfw", "default")
+        checked = deck.rollout(2).records.checked("codfw", "default")
         owed.append(("codfw" in deck.debts, bool(checked)))
 
     deck.store.set_debts = watched  # type: ignore[method-assign]

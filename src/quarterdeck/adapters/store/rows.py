@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
@@ -12,10 +11,11 @@ from sqlalchemy.exc import IntegrityError
 
 from quarterdeck.adapters.store.schema import builds, debts, rollouts, steps, targets, write_sets
 from quarterdeck.core.model.build import Build
-from quarterdeck.core.rollout import codec, holding
+from quarterdeck.core.rollout import codec, holding, packing
 from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.packing import PackedStep
 from quarterdeck.core.rollout.rollout import Rollout
-from quarterdeck.core.rollout.step import Step, StepName, StepState
+from quarterdeck.core.rollout.step import Step
 
 
 def columns(rollout: Rollout) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def columns(rollout: Rollout) -> dict[str, Any]:
         "kind": rollout.kind.value,
         "state": rollout.state.value,
         "version": rollout.version,
-        "body": codec.dumps(replace(rollout, steps=(), stop="")),
+        "body": packing.pack(rollout),
         "services": f" {' '.join(rollout.services)} ",
     }
 
@@ -38,21 +38,22 @@ def serves(service: str) -> ColumnElement[bool]:
 def read(c: Connection, rows: Sequence[Row[Any]]) -> tuple[Rollout, ...]:
     """Rollouts with their steps, in the order of *rows*."""
     query = select(steps).where(steps.c.rollout.in_([row.number for row in rows]) & steps.c.position.is_not(None))
-    of: dict[int, list[Step]] = {}
+    of: dict[int, list[PackedStep]] = {}
     for row in c.execute(query.order_by(steps.c.rollout, steps.c.position)):
-        step = Step(
-            name=StepName(row.name),
+        step = PackedStep(
+            name=row.name,
             environment=row.environment,
             stage=row.stage,
             attempt=row.attempt,
-            state=StepState(row.state),
-            intent=codec.loads_any(row.intent),
-            result=codec.loads_any(row.result),
+            state=row.state,
+            intent=row.intent,
+            result=row.result,
+            why=row.why,
             started=codec.moment(row.started) if row.started else None,
             ended=codec.moment(row.ended) if row.ended else None,
         )
         of.setdefault(row.rollout, []).append(step)
-    return tuple(replace(codec.loads(Rollout, r.body), steps=tuple(of.get(r.number, ())), stop=r.stop) for r in rows)
+    return tuple(packing.unpack(row.body, of.get(row.number, ()), row.stop) for row in rows)
 
 
 def get(c: Connection, number: int) -> Rollout | None:
@@ -71,11 +72,13 @@ def write_steps(c: Connection, number: int, old: Sequence[Step], new: Sequence[S
     for place, step in enumerate(new):
         if was.get(step.key) == (place, step):
             continue
+        packed = packing.pack_step(step)
         values = {
             "position": place,
-            "state": step.state.value,
-            "intent": codec.dumps(step.intent),
-            "result": codec.dumps(step.result),
+            "state": packed.state,
+            "intent": packed.intent,
+            "result": packed.result,
+            "why": packed.why,
             "started": codec.instant(step.started) if step.started else None,
             "ended": codec.instant(step.ended) if step.ended else None,
         }

@@ -28,6 +28,7 @@ from quarterdeck.core.ports.runner import JobState
 from quarterdeck.core.rollout.intent import Intent
 from quarterdeck.core.rollout.naming import job_name
 from quarterdeck.core.rollout.pipeline import retried
+from quarterdeck.core.rollout.records import Edited, GateIntent
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
 from quarterdeck.core.rollout.state import HOLDING, Move, State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
@@ -120,7 +121,7 @@ class Actions:
             Move.ABORT,
             self.world.clock.now(),
             note=f"stopped by {actor.name}",
-            facts={**rollout.facts, "by": actor.name},
+            moved_by=actor.name,
         )
         lines = self.world.voice.lines(
             "closed", closed, by=actor.name, was=rollout.state, debts=await self.world.store.debts()
@@ -154,7 +155,7 @@ class Actions:
             self.world.clock.now(),
             steps=steps,
             note=f"retried by {actor.name}",
-            facts={**rollout.facts, "by": actor.name},
+            moved_by=actor.name,
         )
         kept = _write_set(steps) if rollout.state is State.FAILED else None  # UNKNOWN holds it still
         try:
@@ -224,7 +225,7 @@ class Actions:
         """Another rollout under way has its hands on the same file: say so now, not after a number was given."""
         targets = {(m.service.name, e) for m, e in map(order.subject.at, order.environments)}
         for rollout in await self.world.store.find(HOLDING, limit=200):
-            shared = set(order.plan.files) & set(rollout.facts.get("files", ()))
+            shared = set(order.plan.files) & set(rollout.briefing.files)
             same = set(rollout.targets) & targets  # a held target: the store has the words
             if shared and not same and rollout.number not in takeover:
                 n = rollout.number
@@ -241,16 +242,15 @@ class Actions:
         gate = rollout.current
         assert gate is not None
         now = self.world.clock.now()
-        answered = replace(
-            gate, intent={**gate.intent, "answered": actor.name, "code": rollout.code, "at": now.isoformat()}
-        )
+        assert isinstance(gate.intent, GateIntent), "what waits has a question"
+        answered = replace(gate, intent=replace(gate.intent, answered=actor.name, code=rollout.code, at=now))
         going = advance(
             rollout,
             Move.APPROVE,
             now,
             steps=rollout.with_step(answered).steps,
             note=f"confirmed by {actor.name}",
-            facts={**rollout.facts, "by": actor.name},
+            moved_by=actor.name,
         )
         try:
             saved = await self.world.store.save(rollout, going)
@@ -262,9 +262,10 @@ class Actions:
 
     async def _no_such_code(self, code: str, here: Room | None) -> str:
         for rollout in await self.world.store.find(limit=50):
-            gate = rollout.step(StepName.GATE)
-            if gate and str(gate.intent.get("code", "")).lower() == code:
-                return f"#{rollout.number} was already confirmed by {gate.intent['answered']} {str(gate.intent['at'])[11:19]}. {NOTHING}"
+            question = rollout.records.question
+            if question and question.at and question.code.lower() == code:
+                answer = f"{question.answered} {question.at:%H:%M:%S}"
+                return f"#{rollout.number} was already confirmed by {answer}. {NOTHING}"
         waiting = [r for r in await self.world.store.find({State.WAITING}, limit=50) if r.home == here]
         if not waiting:
             return f"nothing waits for a confirm here. {NOTHING}"
@@ -307,7 +308,7 @@ class Actions:
     async def _job_runs(self, rollout: Rollout) -> bool:
         """Whether the host job of the step a rollout was lost in still runs."""
         step = next(
-            (s for s in rollout.steps if s.name is StepName.APPLY and s.state in (StepState.LOST, StepState.INTENDED)),
+            (s for s in rollout.steps if s.name == StepName.APPLY and s.state in (StepState.LOST, StepState.INTENDED)),
             None,
         )
         if step is None:
@@ -332,12 +333,12 @@ class Actions:
         step = rollout.current
         if step is None:
             return ""
-        if step.name is StepName.APPLY:
+        if step.name == StepName.APPLY:
             return f"; helm goes back in {rollout.spoken(step.environment)}, I tell when it has"
         return f" at {step.name}"
 
 
 def _write_set(steps: Sequence[Step]) -> tuple[tuple[str, str], ...]:
     """The scalars a retry holds again: those its EDIT wrote, unless it begins with EDIT anew."""
-    edited = next((s for s in steps if s.name is StepName.EDIT and s.state is StepState.DONE), None)
-    return tuple((path, scalar) for path, scalar in edited.result.get("write_set", ())) if edited else ()
+    edited = next((s for s in steps if s.name == StepName.EDIT and s.state is StepState.DONE), None)
+    return edited.result.write_set if edited and isinstance(edited.result, Edited) else ()

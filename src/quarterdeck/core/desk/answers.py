@@ -110,7 +110,7 @@ class Answers:
             lines += [f"#{rollout.number} {environment}: {' '.join(x.split())}" for x in changed]
         if not lines:
             return [
-                f"#{rollout.number} has no changed lines{'' if rollout.result(StepName.DIFF) else ' yet: it did not diff'}. {self.page}/{rollout.number}"
+                f"#{rollout.number} has no changed lines{'' if rollout.records.diffed else ' yet: it did not diff'}. {self.page}/{rollout.number}"
             ]
         return self._paced(rollout, lines)
 
@@ -310,7 +310,7 @@ def step_words(rollout: Rollout) -> str:
         return f", till {rollout.deadline:%H:%M}" if rollout.deadline else ""
     if step is None:
         return ""
-    return f", {step.name.value}{f' {rollout.spoken(step.environment)}' if step.environment else ''}"
+    return f", {step.name}{f' {rollout.spoken(step.environment)}' if step.environment else ''}"
 
 
 def log_names(rollout: Rollout) -> tuple[str, ...]:
@@ -319,7 +319,7 @@ def log_names(rollout: Rollout) -> tuple[str, ...]:
     applies = [
         f"{slug(s.environment)}.{s.stage}.apply.log"
         for s in rollout.steps
-        if s.name is StepName.APPLY and s.state is not StepState.TODO
+        if s.name == StepName.APPLY and s.state is not StepState.TODO
     ]
     return (*diffs, *applies)
 

@@ -13,6 +13,7 @@ from quarterdeck.core.desk.answers import log_names, next_commands
 from quarterdeck.core.model.errors import QuarterdeckError
 from quarterdeck.core.model.place import slug
 from quarterdeck.core.ports.store import AuditRow
+from quarterdeck.core.rollout import codec
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import OVER
 from quarterdeck.core.rollout.step import StepName
@@ -83,7 +84,7 @@ async def gather(world: World, number: int) -> Dossier | None:
 
     seen = dict(zip(rollout.environments, await asyncio.gather(*map(pods, rollout.environments)), strict=True))
     diffs = {e: (await text(f"{slug(e)}.diff", DIFF_BYTES))[0] for e in rollout.environments}
-    checks = [s for s in rollout.steps if s.name is StepName.CHECK]
+    checks = [s for s in rollout.steps if s.name == StepName.CHECK]
     evidence = {f"{rollout.spoken(s.environment)} {s.stage}": (await text(evidence_name(s)))[0] for s in checks}
     logs = {name: await text(name) for name in log_names(rollout)}
     return Dossier(
@@ -103,8 +104,10 @@ async def gather(world: World, number: int) -> Dossier | None:
 
 def _narrowed(subject: Subject, rollout: Rollout, place: str) -> tuple[str, ...]:
     """The releases of a part, none where the whole place is meant."""
-    found = rollout.result(StepName.DIFF).get("environments", {}).get(place, {})
-    return tuple(found.get("releases", ())) if subject.own.is_part else ()
+    diffed = rollout.records.diffed
+    if diffed is None or place not in diffed.places or not subject.own.is_part:
+        return ()
+    return tuple(diffed.places[place].shown.releases)
 
 
 def as_json(dossier: Dossier) -> dict[str, Any]:
@@ -138,7 +141,7 @@ def as_json(dossier: Dossier) -> dict[str, Any]:
                 "state": s.state,
                 "started": s.started.isoformat() if s.started else None,
                 "ended": s.ended.isoformat() if s.ended else None,
-                "result": dict(s.result),
+                "result": {**(codec.plain(s.result) or {}), **({"why": s.why} if s.why else {})},
             }
             for s in rollout.steps
         ],

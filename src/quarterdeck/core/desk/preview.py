@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from quarterdeck.core.cluster import diff_reader as reader
 from quarterdeck.core.cluster import releases as listing
@@ -18,12 +17,12 @@ from quarterdeck.core.model.place import listed, slug, told
 from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.orders.orders import Order, Orders
 from quarterdeck.core.ports.runner import JobState
+from quarterdeck.core.rollout.records import ShownDiff
 from quarterdeck.core.rollout.rollout import ALL, Kind
 from quarterdeck.core.rules.moments import ShownPlan
 from quarterdeck.core.rules.reasons import Together
 from quarterdeck.core.rules.ruling import permitted
 from quarterdeck.core.steps.describe import describe, expected
-from quarterdeck.core.steps.gate import shown_differences
 from quarterdeck.core.world import World
 
 
@@ -51,7 +50,7 @@ class Preview:
             raise RequestError(f"preview of {order.subject.title} failed: {error}. Nothing was changed") from error
         return self._words(actor, order, kind, dict(zip(order.environments, found, strict=True)))
 
-    async def _diff(self, order: Order, place: str) -> dict[str, Any]:
+    async def _diff(self, order: Order, place: str) -> ShownDiff:
         world, limits = self.world, self.world.limits
         member, environment = order.subject.at(place)
         name, tree = member.service.name, order.trees[member.service.name]
@@ -89,7 +88,7 @@ class Preview:
         read, _ = (await asyncio.to_thread(reader.read, text, wanted)).of({release.name for release in names})
         return describe(read, names, world.redactor)
 
-    def _words(self, actor: Actor, order: Order, kind: Kind, found: Mapping[str, Mapping[str, Any]]) -> str:
+    def _words(self, actor: Actor, order: Order, kind: Kind, diffs: Mapping[str, ShownDiff]) -> str:
         suffix = order.service.suffix
         before = {short_tag(tag, suffix) for tag in order.runs if tag != order.tag or len(order.runs) == 1}
         move = f"{' or '.join(sorted(before))} → {short_tag(order.tag, suffix)}" if order.tag else "as git says"
@@ -100,13 +99,15 @@ class Preview:
             else "git has it already"
         )
         own, known = order.service.name, self.world.catalogue.environments
-        said = told({p: f["summary"] for p, f in found.items() if f["changes"]}, own) or "nothing would change"
+        said = (
+            told({place: diff.summary for place, diff in diffs.items() if diff.changes}, own) or "nothing would change"
+        )
         plan = ShownPlan(
             requester=actor.name,
             kind=kind,
             own=own,
             places={place: known[order.subject.at(place)[1]] for place in order.environments},
-            differences=shown_differences(found),
+            differences=diffs,
         )
         reasons = permitted(plan, self.world.clock.now(), self.world.rules)
         asked = self.world.voice.question(Together(reasons, plan)) if reasons else ""

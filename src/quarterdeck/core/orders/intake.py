@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 import statistics
-from dataclasses import asdict
 
 from quarterdeck.core.charts import facade
 from quarterdeck.core.model.person import Actor
@@ -13,6 +12,7 @@ from quarterdeck.core.model.question import Question
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.orders.orders import Order
+from quarterdeck.core.rollout.records import Briefing
 from quarterdeck.core.rollout.rollout import ALL, Kind, Rollout
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import Step, StepName
@@ -33,6 +33,25 @@ async def drafted(world: World, actor: Actor, order: Order, kind: Kind, takeover
     first = (Step(StepName.GATE, stage=BEFORE),) if order.asking else ()
     running = _running(order.situation)
     bad = next((running[e] for e in order.environments if running.get(e) not in ("", order.tag)), "")
+    briefing = Briefing(
+        nick=actor.nick,
+        running=running,
+        running_by_part={name: _running(seen) for name, seen in order.situation.parts.items()},
+        git=dict(order.situation.git),
+        bad_tag=order.situation.git.get(order.environments[0], bad),
+        timeouts={place: _timeout(order, place) for place in order.environments},
+        pin=order.intent.pin,
+        alone=order.intent.alone,
+        absent=tuple(order.absent),
+        images={member.service.name: member.images for member in order.subject.members},
+        registry_suffixes={member.service.name: member.ends for member in order.subject.members},
+        part_images=dict(order.subject.own.parts),
+        files=tuple(sorted(order.plan.files)),
+        ask_first=_question(world, order.asking, rollout_id) if order.asking else None,
+        takeover=takeover,
+        commits=await _commits(world, order),
+        usual_gate=await _usual_gate(world),
+    )
     return Rollout(
         id=rollout_id,
         kind=kind,
@@ -50,23 +69,7 @@ async def drafted(world: World, actor: Actor, order: Order, kind: Kind, takeover
         steps=(*first, *(Step(name) for name in names)),
         reason=world.redactor.text(order.intent.reason),
         pending=order.pending,
-        facts={
-            "nick": actor.nick,
-            "running": running,
-            "git": dict(order.situation.git),
-            "bad_tag": order.situation.git.get(order.environments[0], bad),
-            "timeout": {place: _timeout(order, place) for place in order.environments},
-            "pin": order.intent.pin,
-            "alone": order.intent.alone,
-            "absent": order.absent,
-            "parts": {name: _running(seen) for name, seen in order.situation.parts.items()},
-            **order.subject.facts(),
-            "files": sorted(order.plan.files),
-            "ask_first": asdict(_question(world, order.asking, rollout_id)) if order.asking else {},
-            "takeover": list(takeover),
-            "commits": await _commits(world, order),
-            "usual_gate": await _usual_gate(world),
-        },
+        briefing=briefing,
     )
 
 
@@ -79,9 +82,12 @@ def _question(world: World, asking: Together, rollout_id: str) -> Question:
 async def _usual_gate(world: World) -> float:
     """Seconds the gate took lately, the median; 0 where too few merges are known to say."""
     done = await world.store.find({State.SUCCEEDED}, limit=20)
-    merges = [s for r in done if (s := r.step(StepName.MERGE)) and not s.result.get("already")]
-    took = [(s.ended - s.started).total_seconds() for s in merges if s.started and s.ended]
-    return statistics.median(took) if len(took) >= 3 else 0.0
+    seconds_taken = []
+    for rollout in done:
+        step, merged = rollout.step(StepName.MERGE), rollout.records.merged
+        if step and merged and not merged.already and step.seconds:
+            seconds_taken.append(step.seconds)
+    return statistics.median(seconds_taken) if len(seconds_taken) >= 3 else 0.0
 
 
 async def _commits(world: World, order: Order) -> int:

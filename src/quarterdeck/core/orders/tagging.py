@@ -14,6 +14,7 @@ from quarterdeck.core.model.place import environments as environments_of
 from quarterdeck.core.model.place import joined
 from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.rollout.intent import Intent
+from quarterdeck.core.rollout.records import Merged
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import StepName, StepState
@@ -177,10 +178,10 @@ def silent(error: TemporaryError) -> RequestError:
 
 def touched(rollout: Rollout, place: str) -> bool:
     """Whether a rollout changed git, or began an apply, for a place of its own."""
-    merged = rollout.step(StepName.MERGE)
-    wrote = merged is not None and merged.state is StepState.DONE and not merged.result.get("already")
+    merged_record = rollout.records.merged
+    wrote = isinstance(merged_record, Merged) and not merged_record.already
     begun = (
-        s.name is StepName.APPLY and s.environment == place and s.state is not StepState.TODO for s in rollout.steps
+        s.name == StepName.APPLY and s.environment == place and s.state is not StepState.TODO for s in rollout.steps
     )
     return wrote or any(begun)
 

@@ -1,8 +1,7 @@
 """Turns frozen dataclasses into JSON and back, by their type hints alone.
 
-Times are ISO 8601 in UTC, enums their value, tuples and sets lists. Where a hint says `Any` (intents,
-results, facts) the few types JSON lacks are marked: `{"$time": …}`, `{"$tuple": […]}`, `{"$set": […]}`,
-`{"$bytes": base64}`; a mapping whose own keys begin with `$` is wrapped in `{"$map": …}`.
+Times are ISO 8601 in UTC, enums their value, tuples and sets lists, bytes base64. Nothing is lost silently: a field
+that the type does not know, or that it wants and does not get, is an error that names its path.
 """
 
 from __future__ import annotations
@@ -20,25 +19,36 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 T = TypeVar("T")
 
 
+class UnreadableError(ValueError):
+    """A stored text that does not fit its type; the message begins with the path of what does not."""
+
+
 def dumps(value: Any) -> str:
-    """JSON of a dataclass or of anything it may hold, keys sorted.
+    """JSON of a dataclass, keys sorted; `null` of None.
 
     Raises:
         TypeError: a type this codec does not know, a naive time or a mapping key that is no string.
     """
-    plain = to_plain(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else mark(value)
-    return json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return json.dumps(_encode(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def loads(hint: type[T], text: str) -> T:
-    """The value of that type which `dumps` wrote."""
-    result: T = from_plain(hint, json.loads(text))
-    return result
+    """The value of that type which `dumps` wrote.
+
+    Raises:
+        UnreadableError: it does not fit the type.
+    """
+    try:
+        plain = json.loads(text)
+    except ValueError as error:
+        raise UnreadableError(f"{hint.__name__}: no JSON") from error
+    value: T = _decode(hint, plain, hint.__name__)
+    return value
 
 
-def loads_any(text: str) -> Any:
-    """What `dumps` wrote of a value without a dataclass of its own."""
-    return unmark(json.loads(text))
+def plain(value: Any) -> Any:
+    """A value as what JSON knows; of a dataclass a dictionary."""
+    return _encode(value)
 
 
 def instant(value: datetime) -> str:
@@ -53,131 +63,109 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def _hashable(kind: Any) -> Hashable:
-    hashable: Hashable = kind
-    return hashable
+# -- to JSON ---------------------------------------------------------------------------------------------------
 
 
-@cache
-def _fields(kind: Hashable) -> tuple[tuple[str, Any], ...]:
-    hints = get_type_hints(cast(Any, kind))
-    return tuple((field.name, hints[field.name]) for field in dataclasses.fields(cast(Any, kind)) if field.init)
-
-
-def to_plain(value: Any) -> dict[str, Any]:
-    """A dataclass as a dictionary of what JSON knows."""
-    return {name: _encode(hint, getattr(value, name)) for name, hint in _fields(_hashable(type(value)))}
-
-
-def _encode(hint: Any, value: Any) -> Any:
-    if hint is Any:
-        return mark(value)
-    if value is None or isinstance(value, bool | int | float):
-        return value
+def _encode(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, str):
+    if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, datetime):
         return instant(value)
-    if dataclasses.is_dataclass(value):
-        return to_plain(value)
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    arguments = _arguments(hint)
+    if dataclasses.is_dataclass(value):
+        return {name: _encode(getattr(value, name)) for name in _hints(type(value))}
     if isinstance(value, Mapping):
-        return {_key(k): _encode(arguments[-1], v) for k, v in value.items()}
+        return {_checked_key(key): _encode(item) for key, item in value.items()}
     if isinstance(value, frozenset | set):
-        return [_encode(arguments[0], v) for v in sorted(value)]
+        return [_encode(item) for item in sorted(value)]
     if isinstance(value, tuple | list):
-        return [_encode(h, v) for h, v in zip(_each(arguments, len(value)), value, strict=True)]
+        return [_encode(item) for item in value]
     raise TypeError(f"cannot keep a {type(value).__name__} as JSON: {value!r}")
 
 
-def _arguments(hint: Any) -> tuple[Any, ...]:
-    """The type arguments of a hint, with `| None` looked through; `Any` where it has none."""
-    if get_origin(hint) in (Union, types.UnionType):
-        hint = next(h for h in get_args(hint) if h is not types.NoneType)
-    return get_args(hint) or (Any,)
-
-
-def _each(arguments: tuple[Any, ...], length: int) -> tuple[Any, ...]:
-    """One hint for each item: `tuple[T, ...]` and lists repeat theirs, `tuple[A, B]` has one for each."""
-    if len(arguments) == length and Ellipsis not in arguments:
-        return arguments
-    return (arguments[0],) * length
-
-
-def _key(key: Any) -> str:
+def _checked_key(key: Any) -> str:
     if not isinstance(key, str):
         raise TypeError(f"a mapping's key must be a string, not {key!r}")
     return str(key.value) if isinstance(key, Enum) else key
 
 
-def from_plain(hint: Any, plain: Any) -> Any:
-    """The value a hint promises; a missing field keeps its default, one that no longer exists is dropped."""
+# -- from JSON -------------------------------------------------------------------------------------------------
+
+
+@cache
+def _hints_of(kind: Hashable) -> Mapping[str, Any]:
+    hints = get_type_hints(cast(Any, kind))
+    return {field.name: hints[field.name] for field in dataclasses.fields(cast(Any, kind)) if field.init}
+
+
+def _hints(kind: type) -> Mapping[str, Any]:
+    """Field -> its type, of a dataclass."""
+    return _hints_of(cast(Hashable, kind))
+
+
+def _decode(hint: Any, plain: Any, path: str) -> Any:
+    """What the hint promises, out of what JSON gave."""
     origin = get_origin(hint)
-    if hint is Any:
-        return unmark(plain)
-    if plain is None:
-        return None
     if origin in (Union, types.UnionType):
-        return from_plain(next(h for h in get_args(hint) if h is not types.NoneType), plain)
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return hint(**{n: from_plain(h, plain[n]) for n, h in _fields(_hashable(hint)) if n in plain})
+        return None if plain is None else _decode(_not_none(hint), plain, path)
+    if origin is not None:
+        return _decode_container(origin, get_args(hint), plain, path)
+    if dataclasses.is_dataclass(hint):
+        return _decode_dataclass(cast(type, hint), plain, path)
+    try:
+        return _decode_scalar(hint, plain)
+    except (TypeError, ValueError) as error:
+        raise UnreadableError(f"{path}: {plain!r} is no {hint.__name__}") from error
+
+
+def _not_none(hint: Any) -> Any:
+    """The one type of `T | None`."""
+    (only,) = [argument for argument in get_args(hint) if argument is not types.NoneType]
+    return only
+
+
+def _decode_scalar(hint: Any, plain: Any) -> Any:
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint(plain)
     if hint is datetime:
         return moment(plain)
     if hint is bytes:
         return base64.b64decode(plain)
-    arguments = get_args(hint) or (Any,)
-    if origin is tuple:
-        return tuple(from_plain(h, v) for h, v in zip(_each(arguments, len(plain)), plain, strict=True))
-    if origin in (frozenset, set):
-        return frozenset(from_plain(arguments[0], v) for v in plain)
-    if isinstance(plain, Mapping):
-        return {k: from_plain(arguments[-1], v) for k, v in plain.items()}
+    if hint is float and isinstance(plain, int):
+        return float(plain)
+    if not isinstance(plain, hint):
+        raise TypeError
     return plain
 
 
-def mark(value: Any) -> Any:
-    """A value of any kind as JSON, with what JSON lacks marked."""
-    if isinstance(value, Enum):
-        return mark(value.value)
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, datetime):
-        return {"$time": instant(value)}
-    if isinstance(value, bytes):
-        return {"$bytes": base64.b64encode(value).decode()}
-    if isinstance(value, tuple):
-        return {"$tuple": [mark(v) for v in value]}
-    if isinstance(value, list):
-        return [mark(v) for v in value]
-    if isinstance(value, frozenset | set):
-        return {"$set": [mark(v) for v in sorted(value)]}
-    if isinstance(value, Mapping):
-        plain = {_key(k): mark(v) for k, v in value.items()}
-        return {"$map": plain} if any(k.startswith("$") for k in plain) else plain
-    raise TypeError(f"cannot keep a {type(value).__name__} as JSON: {value!r}")
-
-
-def unmark(plain: Any) -> Any:
-    """What `mark` was given."""
-    if isinstance(plain, list):
-        return [unmark(v) for v in plain]
+def _decode_dataclass(kind: type, plain: Any, path: str) -> Any:
+    hints = _hints(kind)
     if not isinstance(plain, dict):
-        return plain
-    match plain:
-        case {"$time": str(text)}:
-            return moment(text)
-        case {"$bytes": str(text)}:
-            return base64.b64decode(text)
-        case {"$tuple": list(items)}:
-            return tuple(unmark(v) for v in items)
-        case {"$set": list(items)}:
-            return frozenset(unmark(v) for v in items)
-        case {"$map": dict(inner)}:
-            return {k: unmark(v) for k, v in inner.items()}
-    return {k: unmark(v) for k, v in plain.items()}
+        raise UnreadableError(f"{path}: no {kind.__name__}")
+    for name in plain:
+        if name not in hints:
+            raise UnreadableError(f"{path}.{name}: unknown field")
+    values = {name: _decode(hint, plain[name], f"{path}.{name}") for name, hint in hints.items() if name in plain}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise UnreadableError(f"{path}: a field of {kind.__name__} is missing") from error
+
+
+def _decode_container(origin: Any, arguments: tuple[Any, ...], plain: Any, path: str) -> Any:
+    if issubclass(origin, Mapping):
+        if not isinstance(plain, dict):
+            raise UnreadableError(f"{path}: no mapping")
+        return {key: _decode(arguments[1], item, f"{path}.{key}") for key, item in plain.items()}
+    if not isinstance(plain, list):
+        raise UnreadableError(f"{path}: no list")
+    if origin is tuple and Ellipsis not in arguments:
+        if len(arguments) != len(plain):
+            raise UnreadableError(f"{path}: {len(plain)} items instead of {len(arguments)}")
+        return tuple(
+            _decode(hint, item, f"{path}[{at}]") for at, (hint, item) in enumerate(zip(arguments, plain, strict=True))
+        )
+    return origin(_decode(arguments[0], item, f"{path}[{at}]") for at, item in enumerate(plain))

@@ -67,10 +67,10 @@ def check_steps(steps: Sequence[Step]) -> None:
 
 
 def who_moved(old: Rollout, new: Rollout) -> str:
-    """Who made a move, for the audit: the worker moves what runs, the person in `facts["by"]` what rests."""
+    """Who made a move, for the audit: the worker moves what runs, a person what rests."""
     if old.state in (State.RUNNING, State.PLANNED):
         return "worker"
-    return str(new.facts.get("by") or "worker")
+    return new.moved_by or "worker"
 
 
 def move_between(old: State, new: State) -> str:

@@ -22,5 +22,6 @@ def change_id(rollout_id: str, step: Step) -> str:
 
 def job_name(rollout: Rollout, step: Step) -> str:
     """Name of the host job of one attempt of a step: readable first, unique by rollout id."""
-    place = "-".join(part for part in (places.slug(step.environment), step.stage) if part)
-    return "-".join(p for p in (f"r{rollout.number}", rollout.id, step.name.value, place, f"a{step.attempt}") if p)
+    where = (places.slug(step.environment), step.stage)
+    words = (f"r{rollout.number}", rollout.id, str(step.name), *where, f"a{step.attempt}")
+    return "-".join(word for word in words if word)

@@ -14,10 +14,10 @@ def retried(rollout: Rollout) -> tuple[Step, ...]:
     """
     merged = rollout.step(StepName.MERGE)
     first = StepName.EDIT if merged is not None and merged.state is not StepState.DONE else StepName.SYNC
-    order = list(StepName)
+    order = [str(name) for name in StepName]
     kept: list[Step] = []
     for step in rollout.steps:
-        if order.index(step.name) < order.index(first) or (step.name is StepName.GATE and step.stage):
+        if order.index(step.name) < order.index(first) or (step.name == StepName.GATE and step.stage):
             kept.append(step)
         elif step.name not in (StepName.APPLY, StepName.CHECK):
             kept.append(Step(step.name, step.environment, step.stage, step.attempt + 1))

@@ -6,17 +6,31 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from quarterdeck.core.model import place as places
 from quarterdeck.core.model.errors import WrongStateError
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.intent import spoken_target
+from quarterdeck.core.rollout.records import (
+    Applied,
+    Briefing,
+    Checked,
+    Diffed,
+    Edited,
+    EditIntent,
+    GateIntent,
+    Merged,
+    Synced,
+)
 from quarterdeck.core.rollout.state import MOVES, OVER, Move, State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
 
 #: the part that means every part
 ALL = "all"
+
+
+Record = TypeVar("Record")
 
 
 class Kind(StrEnum):
@@ -50,6 +64,8 @@ class Rollout:
         stop: who raised the stop flag; empty when nobody did.
         pending: places outside the targets whose git tag this rollout changed.
         version: raised with each move; a writer with an old one is refused.
+        briefing: what the order knew beforehand.
+        moved_by: the person who made the last move of a resting rollout; empty where it was the worker.
     """
 
     id: str
@@ -77,7 +93,8 @@ class Rollout:
     updated: datetime | None = None
     ended: datetime | None = None
     version: int = 0
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    briefing: Briefing = field(default_factory=Briefing)
+    moved_by: str = ""
     part: str = ""
     group: str = ""
 
@@ -106,9 +123,12 @@ class Rollout:
 
     def ran(self, place: str, part: str) -> frozenset[str]:
         """The tags that ran at a place when we began, of one part or of all: several where the parts differed."""
-        apart: Mapping[str, Mapping[str, str]] = self.facts.get("parts", {})
-        before = [apart[part]] if part in apart else [*apart.values()] or [self.before]
-        return frozenset(tags.get(place, "") for tags in before) - {""}
+        by_part = self.briefing.running_by_part
+        if part in by_part:
+            tags_before = [by_part[part]]
+        else:
+            tags_before = [*by_part.values()] or [self.before]
+        return frozenset(tags.get(place, "") for tags in tags_before) - {""}
 
     def spoken(self, place: str) -> str:
         """One of its places for people: `codfw`, or `shellbox-media codfw`; in a group the service is always named."""
@@ -121,7 +141,7 @@ class Rollout:
 
     def command(self, verb: str, environment: str) -> str:
         """What to say for the same in an environment; an edit that was for one of several sharers says so again."""
-        alone = " --alone" if self.facts.get("alone") and verb != "apply" else ""
+        alone = " --alone" if self.briefing.alone and verb != "apply" else ""
         return f"!{verb} {self.title} {environment}{alone}"
 
     @property
@@ -133,17 +153,17 @@ class Rollout:
                 states.setdefault(step.environment, set()).add(step.state)
         return tuple(place for place in self.environments if states.get(place) == {StepState.DONE})
 
-    def step(self, name: StepName, environment: str = "", stage: str = "") -> Step | None:
+    def step(self, name: str, environment: str = "", stage: str = "") -> Step | None:
         """The step with that key, or None."""
         for step in self.steps:
-            if step.key == (name.value, environment, stage):
+            if step.key == (str(name), environment, stage):
                 return step
         return None
 
-    def result(self, name: StepName, environment: str = "", stage: str = "") -> Mapping[str, Any]:
-        """What a step found, empty if it has not ended."""
-        step = self.step(name, environment, stage)
-        return step.result if step else {}
+    @property
+    def records(self) -> Records:
+        """What its steps intended and found, by their types."""
+        return Records(self)
 
     @property
     def current(self) -> Step | None:
@@ -153,6 +173,57 @@ class Rollout:
     def with_step(self, changed: Step) -> Rollout:
         """The rollout with one of its steps replaced."""
         return replace(self, steps=tuple(changed if s.key == changed.key else s for s in self.steps))
+
+
+class Records:
+    """What the steps of a rollout intended and found; None where a step is missing or not that far."""
+
+    def __init__(self, rollout: Rollout) -> None:
+        self._rollout = rollout
+
+    def _result(self, kind: type[Record], name: str, place: str = "", stage: str = "") -> Record | None:
+        step = self._rollout.step(name, place, stage)
+        return step.result if step is not None and isinstance(step.result, kind) else None
+
+    @property
+    def editing(self) -> EditIntent | None:
+        """What EDIT was about to propose."""
+        step = self._rollout.step(StepName.EDIT)
+        return step.intent if step is not None and isinstance(step.intent, EditIntent) else None
+
+    @property
+    def edited(self) -> Edited | None:
+        """What EDIT left."""
+        return self._result(Edited, StepName.EDIT)
+
+    @property
+    def merged(self) -> Merged | None:
+        """Where MERGE saw the edit on the branch."""
+        return self._result(Merged, StepName.MERGE)
+
+    @property
+    def synced(self) -> Synced | None:
+        """What SYNC pinned."""
+        return self._result(Synced, StepName.SYNC)
+
+    @property
+    def diffed(self) -> Diffed | None:
+        """What DIFF found."""
+        return self._result(Diffed, StepName.DIFF)
+
+    @property
+    def question(self) -> GateIntent | None:
+        """The question of GATE, answered or open."""
+        step = self._rollout.step(StepName.GATE)
+        return step.intent if step is not None and isinstance(step.intent, GateIntent) else None
+
+    def applied(self, place: str, stage: str) -> Applied | None:
+        """What APPLY did at a place and stage."""
+        return self._result(Applied, StepName.APPLY, place, stage)
+
+    def checked(self, place: str, stage: str) -> Checked | None:
+        """What CHECK saw at a place and stage."""
+        return self._result(Checked, StepName.CHECK, place, stage)
 
 
 def advance(rollout: Rollout, move: Move, at: datetime, **changes: Any) -> Rollout:
@@ -174,4 +245,5 @@ def advance(rollout: Rollout, move: Move, at: datetime, **changes: Any) -> Rollo
     ended = at if target in OVER or target is State.FAILED else None
     if target is not State.WAITING:
         changes = {"code": "", "code_count": 0, "deadline": None, **changes}
+    changes = {"moved_by": "", **changes}
     return replace(rollout, state=target, updated=at, ended=ended, version=rollout.version + 1, **changes)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 
 class StepName(StrEnum):
@@ -36,24 +34,32 @@ class Step:
     """One step of a rollout.
 
     Attributes:
+        name: of its kind; ours are `StepName`s.
         environment: the place (`places`) it acts on; empty for steps that serve all.
         stage: "canary" or "default" for APPLY and CHECK, else empty.
         attempt: 1 at first; a crash keeps it, a person's retry raises it.
-        intent: what was about to be done, saved before the effect.
-        result: what came of it.
+        intent: what was about to be done, saved before the effect; a record of the type that its kind has.
+        result: what it found, likewise.
+        why: why it failed, in words; empty while it has not.
     """
 
-    name: StepName
+    name: str
     environment: str = ""
     stage: str = ""
     attempt: int = 1
     state: StepState = StepState.TODO
-    intent: Mapping[str, Any] = field(default_factory=dict)
-    result: Mapping[str, Any] = field(default_factory=dict)
+    intent: object | None = None
+    result: object | None = None
+    why: str = ""
     started: datetime | None = None
     ended: datetime | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
         """What tells one step of a rollout from another."""
-        return (self.name.value, self.environment, self.stage)
+        return (str(self.name), self.environment, self.stage)
+
+    @property
+    def seconds(self) -> float:
+        """How long it took; 0 where it has not ended."""
+        return (self.ended - self.started).total_seconds() if self.started and self.ended else 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 from quarterdeck.core.rollout.step import Step, StepName
 from quarterdeck.core.steps.apply import apply
@@ -17,7 +16,7 @@ from quarterdeck.core.steps.sync import sync
 
 __all__ = ["PERFORM", "Run"]
 
-PERFORM: Mapping[StepName, Callable[[Run, Step], Awaitable[Mapping[str, Any]]]] = {
+PERFORM: Mapping[str, Callable[[Run, Step], Awaitable[object]]] = {
     StepName.EDIT: edit,
     StepName.MERGE: merge,
     StepName.SYNC: sync,

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 from quarterdeck.core.cluster import health
 from quarterdeck.core.cluster import releases as listing
@@ -22,8 +21,8 @@ from quarterdeck.core.model.errors import (
 from quarterdeck.core.model.place import slug
 from quarterdeck.core.ports.runner import JobState, JobStatus
 from quarterdeck.core.rollout.naming import job_name
-from quarterdeck.core.rollout.step import Step, StepName, StepState
-from quarterdeck.core.steps.diff import stage_releases
+from quarterdeck.core.rollout.records import Applied, ApplyIntent, PlaceDiff
+from quarterdeck.core.rollout.step import Step, StepState
 from quarterdeck.core.steps.evidence import evidence_text
 from quarterdeck.core.steps.run import Run
 from quarterdeck.core.steps.watch import watch
@@ -31,7 +30,7 @@ from quarterdeck.core.steps.watch import watch
 log = logging.getLogger(__name__)
 
 
-async def apply(run: Run, step: Step) -> Mapping[str, Any]:
+async def apply(run: Run, step: Step) -> Applied:
     """Apply what was shown.
 
     Raises:
@@ -39,24 +38,24 @@ async def apply(run: Run, step: Step) -> Mapping[str, Any]:
         LostError: the job's end cannot be proven.
         StopRequested: a person stopped it and the job has ended.
     """
-    world, found = run.world, run.rollout.result(StepName.DIFF)
-    mine = found["environments"][step.environment]
-    pinned = {
-        n: mine["releases"][n]["revision"] for n in stage_releases(mine, step.stage) if n in mine["changed_releases"]
-    }
+    world, diffed = run.world, run.rollout.records.diffed
+    assert diffed is not None, "DIFF comes before"
+    place_diff = diffed.places[step.environment]
+    pinned_revisions = _pinned_revisions(place_diff, step.stage)
     job = job_name(run.rollout, step)
     seconds = await _deadline(run, step.environment)
     begun = step.started or world.clock.now()
     status = await _found(run, step, job)
     if status.state is JobState.ABSENT:
-        await _prove_not_started(run, step, status, pinned)
+        await _prove_not_started(run, step, status, pinned_revisions)
         run.check_stop()
-        await _refuse_another_image(run, mine.get("images", {}), found.get("digests", {}))
+        await _refuse_another_image(run, place_diff.images, diffed.digests)
         lines = () if step.state is StepState.INTENDED else world.voice.lines("sal_start", run.rollout, step=step)
-        script = _script(run, step, mine, pinned)
+        script = _script(run, step, place_diff, pinned_revisions)
         digest = hashlib.sha256(script.encode()).hexdigest()
-        hashes = await _templates(run, step)
-        step = await run.intend(step, lines, host=status.host, job=job, script=digest, pinned=pinned, hashes=hashes)
+        templates = await _templates(run, step)
+        intent = ApplyIntent(status.host, job, digest, pinned_revisions, templates)
+        step = await run.intend(step, intent, lines)
         begun = step.started or begun
         try:
             status = await world.runner.start(job, script)
@@ -70,8 +69,16 @@ async def apply(run: Run, step: Step) -> Mapping[str, Any]:
         (crash,) = await asyncio.gather(watching, return_exceptions=True)
         if isinstance(crash, Exception):  # a missing warning must not be the only trace of a bug
             log.error("the watcher of #%s crashed", run.rollout.number, exc_info=crash)
-    took = (world.clock.now() - begun).total_seconds()
-    return {**await _verdict(run, step, job, status, pinned), "seconds": took}
+    seconds_taken = (world.clock.now() - begun).total_seconds()
+    revisions = await _new_revisions(run, step, job, status, pinned_revisions)
+    return Applied(job, revisions, seconds_taken)
+
+
+def _pinned_revisions(place_diff: PlaceDiff, stage: str) -> dict[str, int]:
+    """Release -> the revision it must be at, of the stage's releases that change."""
+    releases = place_diff.stage_releases(stage)
+    shown = place_diff.shown
+    return {name: shown.releases[name].revision for name in releases if name in shown.changed_releases}
 
 
 async def _found(run: Run, step: Step, job: str) -> JobStatus:
@@ -89,13 +96,13 @@ async def _found(run: Run, step: Step, job: str) -> JobStatus:
         if asked:
             raise LostError(f"the apply was asked for and may run: {error}", step.started) from error
         raise
-    known = step.intent.get("script", "")
+    known = step.intent.script if isinstance(step.intent, ApplyIntent) else ""
     if known and status.digest and status.digest != known:
         raise LostError(f"the deploy host has a job {job} with another command than ours", step.started)
     return status
 
 
-async def _refuse_another_image(run: Run, images: Mapping[str, Any], shown: Mapping[str, str]) -> None:
+async def _refuse_another_image(run: Run, images: Mapping[str, tuple[str, ...]], shown: Mapping[str, str]) -> None:
     """Law 8: a tag that was pushed again since the diff is not what was shown. A silent registry leaves it to CHECK."""
     mine = [ref for refs in images.values() for ref in refs if ref in shown]
     for ref, now in (await run.digests(mine)).items():
@@ -110,32 +117,32 @@ def _log_name(step: Step) -> str:
     return f"{slug(step.environment)}.{step.stage}.apply.log"
 
 
-def _script(run: Run, step: Step, mine: Mapping[str, Any], pinned: Mapping[str, int]) -> str:
+def _script(run: Run, step: Step, place_diff: PlaceDiff, pinned: Mapping[str, int]) -> str:
     """The job: what must be found before anything is applied, and who we are for whoever meets our lock."""
-    parts = {f"diff.{name}": digest for name, digest in mine["parts"].items() if name in pinned}
+    parts = {f"diff.{name}": digest for name, digest in place_diff.parts.items() if name in pinned}
     revisions = {f"revision.{name}": str(revision) for name, revision in pinned.items()}
     note = f"quarterdeck #{run.rollout.number} ({run.rollout.shell})"
     return run.world.host.apply_script(
         *run.at(step.environment),
         tuple(pinned),
-        {"diff": mine["digest"], **parts, **revisions},
-        {"export": mine["job"], "id": run.rollout.id, "note": note},
+        {"diff": place_diff.digest, **parts, **revisions},
+        {"export": place_diff.job, "id": run.rollout.id, "note": note},
     )
 
 
-async def _templates(run: Run, step: Step) -> list[str]:
+async def _templates(run: Run, step: Step) -> tuple[str, ...]:
     """The pod templates that are there before the apply, so that the watcher judges only newer ones."""
     try:
-        return sorted(health.templates(await run.world.host.objects(*run.at(step.environment))))
+        return tuple(sorted(health.templates(await run.world.host.objects(*run.at(step.environment)))))
     except QuarterdeckError:
-        return []
+        return ()
 
 
 async def _prove_not_started(run: Run, step: Step, status: JobStatus, pinned: Mapping[str, int]) -> None:
     """Law 7: go on by ourselves only if the same host says absent and the revisions are still the pinned ones."""
-    if step.state is not StepState.INTENDED:
+    if not isinstance(step.intent, ApplyIntent):
         return
-    if status.host != step.intent["host"]:
+    if status.host != step.intent.host:
         raise LostError("the deploy host was restarted since the apply was asked for, its job is gone", step.started)
     live = {r.name: r.revision for r in await run.world.host.releases(*run.at(step.environment))}
     moved = [name for name, revision in pinned.items() if live.get(name) != revision]
@@ -158,7 +165,7 @@ async def _look_again(run: Run, job: str, error: TemporaryError) -> JobStatus:
 
 async def _deadline(run: Run, environment: str) -> float:
     """Seconds an apply may take: the helmfile's own timeout for the upgrade and again for the way back, and some."""
-    timeout = run.rollout.facts.get("timeout", {}).get(environment, 600)
+    timeout = run.rollout.briefing.timeouts.get(environment, 600)
     return 2.0 * float(timeout) + run.world.limits.apply_extra
 
 
@@ -191,7 +198,9 @@ async def _interrupt(run: Run, job: str) -> None:
         raise LostError(f"the deploy host went away before the apply could be interrupted: {error}") from error
 
 
-async def _verdict(run: Run, step: Step, job: str, status: JobStatus, pinned: Mapping[str, int]) -> Mapping[str, Any]:
+async def _new_revisions(
+    run: Run, step: Step, job: str, status: JobStatus, pinned: Mapping[str, int]
+) -> dict[str, int]:
     """Decide from exit status and revisions what the job did; the pods are judged by CHECK."""
     if status.state is JobState.LOST:
         raise LostError("helmfile on the deploy host ended without an exit status", step.started)
@@ -220,7 +229,7 @@ async def _verdict(run: Run, step: Step, job: str, status: JobStatus, pinned: Ma
         if release is None or release.status != "deployed" or release.revision != revision + 1:
             stands = f"{release.status} at revision {release.revision}" if release else "gone"
             raise PermanentError(f"applied, but release {name} is {stands}, not deployed at {revision + 1}")
-    return {"revisions": {name: after[name].revision for name in pinned}, "job": job}
+    return {name: after[name].revision for name in pinned}
 
 
 async def _reason(run: Run, step: Step) -> str:

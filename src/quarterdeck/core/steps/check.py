@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from quarterdeck.core.cluster import health
 from quarterdeck.core.model.errors import PermanentError
+from quarterdeck.core.rollout.records import Checked
 from quarterdeck.core.rollout.step import Step, StepName
-from quarterdeck.core.steps.diff import stage_releases
 from quarterdeck.core.steps.evidence import keep_evidence
 from quarterdeck.core.steps.run import Run
 
 
-async def check(run: Run, step: Step) -> Mapping[str, Any]:
+async def check(run: Run, step: Step) -> Checked:
     """Look at the pods until they are proven or hopeless.
 
     Raises:
@@ -32,12 +31,7 @@ async def check(run: Run, step: Step) -> Mapping[str, Any]:
         verdict = health.judge(objects, wanted, memory, now)
         memory = verdict.memory
         if verdict.health is health.Health.OK:
-            result = {
-                "pods": [verdict.ready, verdict.wanted],
-                "text": verdict.text,
-                "soak": verdict.stable,
-                "digest": verdict.digest,
-            }
+            result = Checked((verdict.ready, verdict.wanted), verdict.text, verdict.stable, verdict.digest)
             await run.done(step, result, _sal(run, step, verdict))
             return result
         if verdict.health is health.Health.BAD:
@@ -54,16 +48,17 @@ async def check(run: Run, step: Step) -> Mapping[str, Any]:
 
 async def wanted_pods(run: Run, step: Step, applied: bool) -> health.Expected:
     """What the pods of this step must be: the images that git makes the stage's releases run, by their digests."""
-    diffed, limits = run.rollout.result(StepName.DIFF), run.world.limits
-    found = diffed["environments"][step.environment]
-    releases = stage_releases(found, step.stage)
+    diffed, limits = run.rollout.records.diffed, run.world.limits
+    assert diffed is not None, "DIFF comes before"
+    place_diff = diffed.places[step.environment]
+    releases = place_diff.stage_releases(step.stage)
     images: dict[str, frozenset[str]] = {}
-    for ref in (ref for release in releases for ref in found.get("images", {}).get(release, ())):
-        name, _, tag = ref.rpartition(":")
-        look = partial(run.world.registry.digest, name, tag)
-        shown = diffed.get("digests", {}).get(ref)
-        digest = shown or await run.patiently("the registry", look, limits.check)
-        images[ref] = frozenset({digest} if digest else ())
+    for release in releases:
+        for reference in place_diff.images.get(release, ()):
+            name, _, tag = reference.rpartition(":")
+            look = partial(run.world.registry.digest, name, tag)
+            digest = diffed.digests.get(reference) or await run.patiently("the registry", look, limits.check)
+            images[reference] = frozenset({digest} if digest else ())
     return health.Expected(
         releases=frozenset(releases),
         images=images,

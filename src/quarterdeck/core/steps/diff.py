@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from quarterdeck.core.charts import facade
 from quarterdeck.core.cluster import diff_reader as reader
@@ -16,38 +15,43 @@ from quarterdeck.core.model.place import joined, slug
 from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.rollout.naming import job_name
+from quarterdeck.core.rollout.records import STAGES, Diffed, DiffIntent, PlaceDiff
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.step import Step, StepName
-from quarterdeck.core.steps.describe import describe, expected
+from quarterdeck.core.steps.describe import describe, expected, references
 from quarterdeck.core.steps.run import Run
 
-CANARY, DEFAULT = "canary", "default"
 
-
-async def diff(run: Run, step: Step) -> Mapping[str, Any]:
+async def diff(run: Run, step: Step) -> Diffed:
     """Diff all environments, say the changed lines, and lay out the APPLY and CHECK steps that follow.
 
     Raises:
         PermanentError: helmfile failed, or the two copies of a diff differ.
     """
-    commit = str(run.rollout.result(StepName.SYNC)["commit"])
-    step = await run.intend(step, commit=commit)
+    synced = run.rollout.records.synced
+    assert synced is not None, "SYNC comes before"
+    commit = synced.commit
+    step = await run.intend(step, DiffIntent(commit))
     trees = await run.trees(commit, run.world.limits.diff)
     await _refuse_another_tag(run, trees)
     diffs = [asyncio.create_task(_one(run, step, place, commit, trees)) for place in run.rollout.environments]
     try:
-        found = await asyncio.gather(*diffs)
+        place_diffs = await asyncio.gather(*diffs)
     finally:  # one that failed leaves no other behind
         for task in diffs:
             task.cancel()
         await asyncio.gather(*diffs, return_exceptions=True)
-    digests = await run.digests(ref for one in found for refs in one["images"].values() for ref in refs)
-    places = dict(zip(run.rollout.environments, found, strict=True))
-    result = {"commit": commit, "digests": digests, "environments": places}
-    lines = run.world.voice.lines("diff", run.rollout, found=result["environments"])
+    image_references = [reference for place_diff in place_diffs for reference in _references_of(place_diff)]
+    digests = await run.digests(image_references)
+    result = Diffed(commit, digests, dict(zip(run.rollout.environments, place_diffs, strict=True)))
+    lines = run.world.voice.lines("diff", run.rollout, found=result.places)
     # in one move: a diff that is done without the steps it calls for would look like a rollout with nothing to do
     await run.done(step, result, lines, follow=layout(run.rollout, result))
     return result
+
+
+def _references_of(place_diff: PlaceDiff) -> list[str]:
+    return [reference for references in place_diff.images.values() for reference in references]
 
 
 async def _refuse_another_tag(run: Run, trees: Mapping[str, Tree]) -> None:
@@ -77,7 +81,7 @@ async def _tag(run: Run, place: str, trees: Mapping[str, Tree]) -> str:
         return ""
 
 
-async def _one(run: Run, step: Step, place: str, commit: str, trees: Mapping[str, Tree]) -> dict[str, Any]:
+async def _one(run: Run, step: Step, place: str, commit: str, trees: Mapping[str, Tree]) -> PlaceDiff:
     world, (service, environment) = run.world, run.at(place)
     log = f"{slug(place)}.diff.log"
     images = await _images(run, place, trees)
@@ -95,8 +99,8 @@ async def _one(run: Run, step: Step, place: str, commit: str, trees: Mapping[str
     if run.subject.own.is_part:
         found = tuple(release for release in found if release.name in images)
         mine = reader.of_releases(text, set(images))
-    shown = await asyncio.to_thread(world.redactor.text, mine)
-    await world.files.write(run.rollout.number, f"{slug(place)}.diff", shown.encode())
+    redacted_text = await asyncio.to_thread(world.redactor.text, mine)
+    await world.files.write(run.rollout.number, f"{slug(place)}.diff", redacted_text.encode())
     if not found:
         raise PermanentError(f"helmfile lists no release of {run.rollout.title} in {run.rollout.spoken(place)}")
     parts = listing.digests(await _read(run, job, "diff.releases"))
@@ -108,15 +112,19 @@ async def _one(run: Run, step: Step, place: str, commit: str, trees: Mapping[str
     own, left = read.of({release.name for release in found})
     canaries = [r.name for r in found if r.name in world.catalogue.services[service].canaries]
     said, _ = await world.files.read(run.rollout.number, log)
-    gone = [
-        f"release {name} is no longer wanted; I leave it" for name in reader.deleted(said.decode("utf-8", "replace"))
-    ]
-    told = describe(own, found, world.redactor)
-    told["surprises"] += gone
-    refs = {name: [image.reference for image in named] for name, named in images.items()}
+    unwanted_releases = reader.deleted(said.decode("utf-8", "replace"))
+    shown = describe(own, found, world.redactor, unwanted_releases)
     tags = {image.tag for image in every} if run.subject.own.is_part else await _tags(run, place, trees)
-    seen = {"images": refs, "tags": sorted(tags), "left": left}
-    return {"job": job, "digest": digest, "parts": parts, "canaries": canaries, **seen, **told}
+    return PlaceDiff(
+        job=job,
+        digest=digest,
+        parts=parts,
+        canaries=tuple(canaries),
+        images=references(images),
+        tags=tuple(sorted(tags)),
+        left=tuple(left),
+        shown=shown,
+    )
 
 
 async def _tags(run: Run, place: str, trees: Mapping[str, Tree]) -> frozenset[str]:
@@ -146,26 +154,21 @@ async def _images(run: Run, place: str, trees: Mapping[str, Tree]) -> dict[str, 
     return {release.name: member.plain_images(tag) if tag else () for release in releases}
 
 
-def layout(rollout: Rollout, result: Mapping[str, Any]) -> tuple[Step, ...]:
+def layout(rollout: Rollout, diffed: Diffed) -> tuple[Step, ...]:
     """APPLY and CHECK steps in the lawful order: canaries everywhere first, then the rest, primary last."""
     steps: list[Step] = []
-    diffed = rollout.step(StepName.DIFF)
-    attempt = diffed.attempt if diffed else 1
-    for stage in (CANARY, DEFAULT):
-        for environment in rollout.environments:
-            found = result["environments"][environment]
-            mine = stage_releases(found, stage)
-            if not mine:
+    diff_step = rollout.step(StepName.DIFF)
+    attempt = diff_step.attempt if diff_step else 1
+    for stage in STAGES:
+        for place in rollout.environments:
+            place_diff = diffed.places[place]
+            releases = place_diff.stage_releases(stage)
+            if not releases:
                 continue
-            if any(name in found["changed_releases"] for name in mine):
-                steps.append(Step(StepName.APPLY, environment, stage, attempt))
-            steps.append(Step(StepName.CHECK, environment, stage, attempt))
+            if any(release in place_diff.shown.changed_releases for release in releases):
+                steps.append(Step(StepName.APPLY, place, stage, attempt))
+            steps.append(Step(StepName.CHECK, place, stage, attempt))
     return tuple(steps)
-
-
-def stage_releases(found: Mapping[str, Any], stage: str) -> tuple[str, ...]:
-    """The releases of an environment that belong to a stage: the service's canaries, or all others."""
-    return tuple(name for name in found["releases"] if (name in found["canaries"]) is (stage == CANARY))
 
 
 async def _read(run: Run, job: str, name: str) -> bytes:

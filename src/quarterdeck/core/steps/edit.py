@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from quarterdeck.core.charts import facade
 from quarterdeck.core.model.change import ChangeStatus, Draft
@@ -13,12 +12,13 @@ from quarterdeck.core.model.place import listed
 from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.rollout.naming import change_id
+from quarterdeck.core.rollout.records import Edited, EditIntent
 from quarterdeck.core.rollout.rollout import Kind, Rollout
-from quarterdeck.core.rollout.step import Step, StepState
+from quarterdeck.core.rollout.step import Step
 from quarterdeck.core.steps.run import Run
 
 
-async def edit(run: Run, step: Step) -> Mapping[str, Any]:
+async def edit(run: Run, step: Step) -> Edited:
     """Compute the edit on a pinned base and propose it; nothing to write is a lawful end.
 
     Raises:
@@ -26,19 +26,17 @@ async def edit(run: Run, step: Step) -> Mapping[str, Any]:
         ConflictError: the change exists with another content.
     """
     world, charts = run.world, run.world.catalogue.charts
-    if step.state is StepState.TODO:
+    if isinstance(step.intent, EditIntent):
+        base = step.intent.base
+    else:
         await _clear_earlier(run, step)
         base = await run.patiently("Gerrit", world.charts.tip, world.limits.gate)
-    else:
-        base = step.intent["base"]
     trees = await run.trees(base, world.limits.gate)
     plan = await asyncio.to_thread(plan_edit, run, trees)  # parsing may take long, and the loop must not wait
-    effect = {environment: list(tags) for environment, tags in plan.effect.items()}
-    parts = {part: {place: list(tags) for place, tags in moved.items()} for part, moved in plan.parts.items()}
     if plan.already:
-        return {"already": True, "base": base, "effect": effect, "files": []}
+        return Edited(base, plan.effect, already=True)
     identity = change_id(run.rollout.id, step)
-    step = await run.intend(step, write_set=plan.write_set, base=base, change_id=identity, effect=effect, parts=parts)
+    await run.intend(step, EditIntent(base, identity, plan.effect, plan.parts), write_set=plan.write_set)
     person = world.catalogue.people.get(run.rollout.actor)
     draft = Draft(
         project=charts.project,
@@ -51,18 +49,18 @@ async def edit(run: Run, step: Step) -> Mapping[str, Any]:
         author=(person.name, person.email) if person and person.email else None,
     )
     change = await run.patiently("Gerrit", lambda: world.review.propose(draft), world.limits.gate)
-    return {
-        "change": change.number,
-        "change_id": identity,
-        "revision": change.revision,
-        "base": base,
-        "effect": effect,
-        "parts": parts,
-        "files": sorted(plan.files),
-        "write_set": [list(scalar) for scalar in plan.write_set],
-        "lines": [f"{file}:{line} {scalar}" for file, line, scalar in plan.lines],
-        "blobs": {path: blob for path, (_, blob, _) in change.files.items()},
-    }
+    return Edited(
+        base=base,
+        effect=plan.effect,
+        parts=plan.parts,
+        change=change.number,
+        change_id=identity,
+        revision=change.revision,
+        files=tuple(sorted(plan.files)),
+        write_set=plan.write_set,
+        lines=tuple(f"{file}:{line} {scalar}" for file, line, scalar in plan.lines),
+        blobs={path: blob for path, (_, blob, _) in change.files.items()},
+    )
 
 
 async def _clear_earlier(run: Run, step: Step) -> None:
@@ -81,15 +79,14 @@ async def _clear_earlier(run: Run, step: Step) -> None:
 
 def plan_edit(run: Run, trees: Mapping[str, Tree]) -> facade.EditPlan:
     """The edit that brings the rollout's places to its tag."""
-    pin = bool(run.rollout.facts.get("pin"))
-    return run.subject.plan(trees, run.rollout.environments, run.rollout.tag, pin)
+    return run.subject.plan(trees, run.rollout.environments, run.rollout.tag, run.rollout.briefing.pin)
 
 
 def message(rollout: Rollout, identity: str, suffix: str) -> str:
     """The commit message: what, who asked, which rollout; a rollback in Gerrit's revert form."""
     name = rollout.title.removeprefix("@")
     if rollout.kind is Kind.ROLLBACK:
-        bad = rollout.facts.get("bad_tag", "")
+        bad = rollout.briefing.bad_tag
         subject = f'Revert "{name}: bump to {bad}"' if bad else f"{name}: back to {rollout.tag}"
         body = [
             f"Going back to {rollout.tag}, which ran before.",

@@ -8,18 +8,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from quarterdeck.core.model.environment import Environment, EnvironmentKind
 from quarterdeck.core.model.errors import EditRefusedError, NotFoundError, PermanentError, TemporaryError
 from quarterdeck.core.model.question import Question
-from quarterdeck.core.rollout.rollout import Rollout
+from quarterdeck.core.rollout import codec
+from quarterdeck.core.rollout.records import Diffed, GateIntent, GatePassed, PlaceDiff
 from quarterdeck.core.rollout.state import Move, State
-from quarterdeck.core.rollout.step import Step, StepName, StepState
+from quarterdeck.core.rollout.step import Step, StepState
 from quarterdeck.core.rules.asking import question
-from quarterdeck.core.rules.moments import Difference, PlaceDifference, ShownPlan
+from quarterdeck.core.rules.moments import ShownPlan
 from quarterdeck.core.rules.reasons import Together
 from quarterdeck.core.rules.ruling import Ask, Refuse, judge
+from quarterdeck.core.steps.describe import references
 from quarterdeck.core.steps.run import Run
 
 #: stage of a gate that stands before EDIT: nothing is written until somebody says yes
@@ -30,20 +31,21 @@ class Paused(Exception):
     """A question is open."""
 
 
-async def gate(run: Run, step: Step) -> Mapping[str, Any]:
+async def gate(run: Run, step: Step) -> GatePassed:
     """Pass, or open the question and raise Paused. An answered question passes with who answered."""
-    if step.intent.get("answered"):
+    if isinstance(step.intent, GateIntent) and step.intent.answered:
         if step.stage != BEFORE:
             await _refuse_if_undone(run)
-        return {"asked": True, "by": step.intent["answered"]}
+        return GatePassed(asked=True, by=step.intent.answered)
     asked = await _question(run, step)
     if asked is None:
-        return {"asked": False}
+        return GatePassed(asked=False)
     deadline = run.world.clock.now() + timedelta(seconds=_seconds_to_answer(run))
-    opened = replace(step, state=StepState.INTENDED, intent={"asked": asked.text}, started=run.world.clock.now())
+    opened = replace(step, state=StepState.INTENDED, intent=GateIntent(asked.text), started=run.world.clock.now())
     rollout = replace(run.rollout, code=asked.code, code_count=asked.count, deadline=deadline)
-    found = run.rollout.result(StepName.DIFF).get("environments", {})
-    lines = run.world.voice.lines("ask", rollout, asked=asked, found=found)
+    diffed = run.rollout.records.diffed
+    differences: Mapping[str, PlaceDiff] = diffed.places if diffed else {}
+    lines = run.world.voice.lines("ask", rollout, asked=asked, found=differences)
     await run.move(
         Move.PAUSE,
         lines,
@@ -64,13 +66,15 @@ async def _question(run: Run, step: Step) -> Question | None:
         PermanentError: a rule refuses what the diffs show.
     """
     if step.stage == BEFORE:  # what the rules asked when the order was accepted
-        return Question(**run.rollout.facts["ask_first"])
+        return run.rollout.briefing.ask_first
+    diffed = run.rollout.records.diffed
+    assert diffed is not None, "DIFF comes before"
     plan = ShownPlan(
         requester=run.rollout.actor,
         kind=run.rollout.kind,
         own=run.service.name,
         places=_places(run),
-        differences=shown_differences(run.rollout.result(StepName.DIFF)["environments"]),
+        differences={place: diff.shown for place, diff in diffed.places.items()},
         beginner=await is_beginner(run),
     )
     voice = run.world.voice
@@ -79,7 +83,7 @@ async def _question(run: Run, step: Step) -> Question | None:
             raise PermanentError(voice.refusal(refusal, begun=True))
         case Ask(reasons):
             asking = Together(reasons, plan)
-            return question(asking, voice.question(asking), plan_digest(run.rollout))
+            return question(asking, voice.question(asking), plan_digest(run.rollout.id, diffed))
     return None
 
 
@@ -93,32 +97,24 @@ def _seconds_to_answer(run: Run) -> float:
     return run.world.limits.ask_production if production else run.world.limits.ask_staging
 
 
-def shown_differences(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, Difference]:
-    """Place -> what its stored diff says, as far as the rules want to know it."""
-    return {
-        place: PlaceDifference(diff["changes"], tuple(diff["surprises"]), diff["summary"], diff["pods"])
-        for place, diff in stored.items()
-    }
-
-
 async def _refuse_if_undone(run: Run) -> None:
     """A yes is for what git said when it was asked for. A git that does not answer holds nobody up.
 
     Raises:
         PermanentError: the branch gives a place other images by now: they would be applied and taken back next.
     """
-    shown, charts = run.rollout.result(StepName.DIFF), run.world.charts
+    shown, charts = run.rollout.records.diffed, run.world.charts
+    assert shown is not None, "DIFF comes before"
     moved = []
     try:
         tip = await charts.tip()
-        if tip == shown["commit"]:
+        if tip == shown.commit:
             return
-        for place, found in shown["environments"].items():
+        for place, diff in shown.places.items():
             member, environment = run.subject.at(place)
             tree = await charts.tree(tip, member.service.name)
-            named = await asyncio.to_thread(member.release_images, tree, environment)
-            now = {name: [image.reference for image in images] for name, images in named.items()}
-            if now != found.get("images", now):
+            images = await asyncio.to_thread(member.release_images, tree, environment)
+            if references(images) != diff.images:
                 moved.append(place)
     except (EditRefusedError, NotFoundError, TemporaryError):
         return
@@ -127,11 +123,10 @@ async def _refuse_if_undone(run: Run) -> None:
         raise PermanentError(f"not applied: git gives {where} another image by now than I showed. Say it again")
 
 
-def plan_digest(rollout: Rollout) -> str:
+def plan_digest(rollout_id: str, diffed: Diffed) -> str:
     """What a code stands for: this rollout, these diffs, at this commit."""
-    result = rollout.result(StepName.DIFF)
-    plan = {e: (f["digest"], f["releases"]) for e, f in result["environments"].items()}
-    text = json.dumps([rollout.id, result["commit"], plan], sort_keys=True)
+    plan = {place: (diff.digest, codec.plain(diff.shown.releases)) for place, diff in diffed.places.items()}
+    text = json.dumps([rollout_id, diffed.commit, plan], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 from quarterdeck.core.charts.vote_limit import prove
 from quarterdeck.core.model.change import Change, blob_id
 from quarterdeck.core.model.errors import PermanentError
+from quarterdeck.core.rollout.records import Edited
 from quarterdeck.core.steps.edit import plan_edit
 from quarterdeck.core.steps.run import Run
 
 _PLAIN, _EXECUTABLE = 0o100644, 0o100755
 
 
-async def prove_change(run: Run, change: Change, edited: Mapping[str, Any]) -> None:
+async def prove_change(run: Run, change: Change, edited: Edited) -> None:
     """Compute the edit again from the change's own parent, and prove that the change is that and no more.
 
     Raises:
         PermanentError: it is not; there must be no vote.
     """
-    base = edited["base"]
+    base = edited.base
     trees = await run.trees(base, run.world.limits.gate)
 
     def computed() -> None:  # parsing may take long, and the loop must not wait

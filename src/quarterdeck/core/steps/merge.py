@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from quarterdeck.core.model.catalogue import MergeMode
 from quarterdeck.core.model.change import Change, ChangeStatus, Vote
 from quarterdeck.core.model.errors import ConflictError, PermanentError, StopRequested, TemporaryError
-from quarterdeck.core.rollout.step import Step, StepName
+from quarterdeck.core.rollout.records import Edited, Merged, MergeIntent
+from quarterdeck.core.rollout.step import Step
 from quarterdeck.core.steps.limit import prove_change
 from quarterdeck.core.steps.run import Run
 
 
-async def merge(run: Run, step: Step) -> Mapping[str, Any]:
+async def merge(run: Run, step: Step) -> Merged:
     """Bring the change of EDIT to the branch.
 
     Raises:
         ConflictError: it no longer merges, or is no longer ours: compute it again.
         PermanentError: CI or a person said no, or nobody said anything within the deadline.
     """
-    edited = run.rollout.result(StepName.EDIT)
-    if edited.get("already"):
-        return {"already": True, "commit": edited["base"]}
+    edited = run.rollout.records.edited
+    assert edited is not None, "EDIT comes before"
+    if edited.already:
+        return Merged(edited.base, already=True)
     charts, limits = run.world.catalogue.charts, run.world.limits
-    number = int(edited["change"])
+    number = edited.change
 
     async def look() -> Change:
         return await run.world.review.get(charts.project, number)
 
     change = await run.patiently("Gerrit", look, limits.gate)
     if change.status is ChangeStatus.NEW:
-        step = await run.intend(step, change=number, revision=edited["revision"])
+        step = await run.intend(step, MergeIntent(number, edited.revision))
         change = await _vote(run, change, edited)
         begun = step.started or run.world.clock.now()
         while change.status is ChangeStatus.NEW:
@@ -55,12 +56,12 @@ async def merge(run: Run, step: Step) -> Mapping[str, Any]:
                 change = await run.patiently("Gerrit", look, limits.gate)
     if change.status is ChangeStatus.ABANDONED:
         raise PermanentError(f"change {number} was abandoned by somebody")
-    if {path: blob for path, (_, blob, _) in change.files.items()} != edited["blobs"]:
+    if {path: blob for path, (_, blob, _) in change.files.items()} != edited.blobs:
         raise PermanentError(f"change {number} was merged with another content than ours")
-    return {"commit": change.revision, "change": number}
+    return Merged(change.revision, change=number)
 
 
-async def _vote(run: Run, change: Change, edited: Mapping[str, Any]) -> Change:
+async def _vote(run: Run, change: Change, edited: Edited) -> Change:
     """Vote once, after proving that the change is our edit, within our limit, and that nothing else rides along."""
     await _refuse(run, change, edited)
     review = run.world.review
@@ -72,31 +73,31 @@ async def _vote(run: Run, change: Change, edited: Mapping[str, Any]) -> Change:
     return await run.patiently("Gerrit", lambda: review.approve(change, words), run.world.limits.gate)
 
 
-async def _refuse(run: Run, change: Change, edited: Mapping[str, Any]) -> None:
+async def _refuse(run: Run, change: Change, edited: Edited) -> None:
     """Like `_refuse_if_hopeless`; CI also says no where the branch moved under the patch, which is a conflict."""
     try:
         _refuse_if_hopeless(change, edited)
     except PermanentError as error:
         if isinstance(error, ConflictError) or not await _overtaken(run, edited):
             raise
-        raise ConflictError(f"somebody changed {', '.join(edited['files'])} first") from error
+        raise ConflictError(f"somebody changed {', '.join(edited.files)} first") from error
 
 
-async def _overtaken(run: Run, edited: Mapping[str, Any]) -> bool:
+async def _overtaken(run: Run, edited: Edited) -> bool:
     """Whether the branch has other contents in our files than the commit that the edit was computed from."""
 
     async def contents(commit: str) -> list[bytes | None]:
         trees = await run.trees(commit, run.world.limits.gate)
         files = {path: content for tree in trees.values() for path, content in tree.files.items()}
-        return [files.get(path) for path in edited["files"]]
+        return [files.get(path) for path in edited.files]
 
     tip = await run.patiently("Gerrit", run.world.charts.tip, run.world.limits.gate)
-    return await contents(tip) != await contents(edited["base"])
+    return await contents(tip) != await contents(edited.base)
 
 
-def _refuse_if_hopeless(change: Change, edited: Mapping[str, Any]) -> None:
+def _refuse_if_hopeless(change: Change, edited: Edited) -> None:
     """Stop early where waiting cannot help: foreign patch set, a no from CI or from a person."""
-    if change.revision != edited["revision"]:
+    if change.revision != edited.revision:
         raise ConflictError(f"change {change.number} has a patch set that is not ours")
     ours = max((v.at for v in change.votes if v.label == "Code-Review" and v.value == 2 and v.at), default=None)
     for vote in change.votes:

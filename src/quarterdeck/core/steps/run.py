@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -72,23 +72,21 @@ class Run:
     async def intend(
         self,
         step: Step,
+        intent: object | None = None,
         lines: Sequence[Line] = (),
         write_set: Sequence[tuple[str, str]] | None = None,
-        **intent: Any,
     ) -> Step:
         """Save what is about to be done, before it is done."""
         begun = replace(
             step,
             state=StepState.INTENDED,
-            intent={**step.intent, **intent},
+            intent=intent,
             started=step.started or self.world.clock.now(),
         )
         await self.move(Move.STEP, lines, write_set, steps=self.rollout.with_step(begun).steps)
         return begun
 
-    async def done(
-        self, step: Step, result: Mapping[str, Any], lines: Sequence[Line] = (), follow: Sequence[Step] = ()
-    ) -> None:
+    async def done(self, step: Step, result: object, lines: Sequence[Line] = (), follow: Sequence[Step] = ()) -> None:
         """Save what came of a step, and in the same move the steps that follow from it."""
         now = self.world.clock.now()
         begun = self.rollout.step(step.name, step.environment, step.stage) or step

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from quarterdeck.core.model.errors import PermanentError, TemporaryError
-from quarterdeck.core.rollout.step import Step, StepName
+from quarterdeck.core.rollout.records import Synced, SyncIntent
+from quarterdeck.core.rollout.step import Step
 from quarterdeck.core.steps.run import Run
 
 
-async def sync(run: Run, step: Step) -> Mapping[str, Any]:
+async def sync(run: Run, step: Step) -> Synced:
     """Pin the commit that everything after this is made from.
 
     Raises:
         PermanentError: the checkout stayed behind; says where it stands and why the pull fails.
     """
     world = run.world
-    merged = run.rollout.result(StepName.MERGE).get("commit")
-    # a person's retry follows a repair that was merged since, so it waits for the tip
-    wanted = str(step.intent.get("commit") or (merged if step.attempt == 1 else "") or "")
-    if not wanted:
-        wanted = await run.patiently("Gerrit", world.charts.tip, world.limits.gate)
-    step = await run.intend(step, commit=wanted)
+    merged = run.rollout.records.merged
+    merged_commit = merged.commit if merged else ""
+    wanted = await _commit_to_wait_for(run, step, merged_commit)
+    step = await run.intend(step, SyncIntent(wanted))
     begun = world.clock.now()
     while not await run.patiently("the deploy host", lambda: world.host.has_commit(wanted), world.limits.sync):
         waited = (world.clock.now() - begun).total_seconds()
@@ -30,7 +26,16 @@ async def sync(run: Run, step: Step) -> Mapping[str, Any]:
             raise PermanentError(await _why_stuck(run, wanted, waited))
         await run.pause(world.limits.poll)
     position = await run.patiently("the deploy host", world.host.position, world.limits.sync)
-    return {"commit": position.commit, "merged": merged or "", "host": position.host}
+    return Synced(position.commit, merged_commit, position.host)
+
+
+async def _commit_to_wait_for(run: Run, step: Step, merged_commit: str) -> str:
+    """What MERGE brought; in a person's retry the tip, because it follows a repair that was merged since."""
+    if isinstance(step.intent, SyncIntent):
+        return step.intent.commit
+    if merged_commit and step.attempt == 1:
+        return merged_commit
+    return await run.patiently("Gerrit", run.world.charts.tip, run.world.limits.gate)
 
 
 async def _why_stuck(run: Run, wanted: str, waited: float) -> str:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from quarterdeck.core.cluster import health
 from quarterdeck.core.model.errors import QuarterdeckError
+from quarterdeck.core.rollout.records import ApplyIntent
 from quarterdeck.core.rollout.step import Step
 from quarterdeck.core.steps.check import wanted_pods
 from quarterdeck.core.steps.evidence import keep_evidence
@@ -26,7 +27,7 @@ async def watch(run: Run, step: Step) -> None:
     while True:
         try:
             wanted = wanted or replace(
-                await wanted_pods(run, step, applied=False), ignored_templates=frozenset(step.intent.get("hashes", ()))
+                await wanted_pods(run, step, applied=False), ignored_templates=_templates_before(step)
             )
             objects = await world.host.objects(*run.at(step.environment))
         except QuarterdeckError as error:
@@ -40,7 +41,7 @@ async def watch(run: Run, step: Step) -> None:
             await keep_evidence(run, step, verdict, objects)
             if verdict.terminal and not warned:
                 warned = True
-                timeout = run.rollout.facts.get("timeout", {}).get(step.environment)
+                timeout = run.rollout.briefing.timeouts.get(step.environment)
                 gives_up = begun + timedelta(seconds=float(timeout)) if timeout else None
                 gives_up = gives_up if gives_up and gives_up > now else None  # helm is at it already
                 await run.say("bad", step=step, words_=verdict.text, gives_up=gives_up)
@@ -48,3 +49,8 @@ async def watch(run: Run, step: Step) -> None:
             told = now
             await run.say("still", words_=f"{run.rollout.spoken(step.environment)} {verdict.text}")
         await world.clock.sleep(limits.poll)
+
+
+def _templates_before(step: Step) -> frozenset[str]:
+    """The pod templates that were there before the apply."""
+    return frozenset(step.intent.templates if isinstance(step.intent, ApplyIntent) else ())

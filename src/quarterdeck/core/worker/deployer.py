@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from quarterdeck.core.model.change import ChangeStatus
 from quarterdeck.core.model.errors import (
@@ -25,6 +24,7 @@ from quarterdeck.core.model.line import Line
 from quarterdeck.core.rollout import holding
 from quarterdeck.core.rollout.debts import Debt
 from quarterdeck.core.rollout.naming import change_id
+from quarterdeck.core.rollout.records import Edited, Merged
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
 from quarterdeck.core.rollout.state import Move, State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
@@ -108,8 +108,7 @@ class Deployer:
 
     async def _expire(self, rollout: Rollout) -> None:
         note = f"stopped by {rollout.stop}" if rollout.stop else "nobody confirmed in time"
-        facts = {**rollout.facts, "by": rollout.stop}
-        closed = advance(rollout, Move.ABORT, self.world.clock.now(), note=note, facts=facts)
+        closed = advance(rollout, Move.ABORT, self.world.clock.now(), note=note, moved_by=rollout.stop)
         debts = await self.world.store.debts()
         if rollout.stop:
             lines = self.world.voice.lines("closed", closed, by=rollout.stop, was=State.WAITING, debts=debts)
@@ -152,14 +151,14 @@ class Deployer:
         except ConflictError as error:
             await self._recompute(run, str(error))
             return
-        if step.name is StepName.MERGE and not result.get("already"):
+        if isinstance(result, Merged) and not result.already:
             await self._owe(
                 run.rollout
             )  # before the merge counts as done: twice is once, and a crash between loses no debt
         latest = run.rollout.step(step.name, step.environment, step.stage)
         if latest is None or latest.state is not StepState.DONE:
             await run.done(step, result)
-        if step.name is StepName.CHECK and step.environment in run.rollout.served:
+        if step.name == StepName.CHECK and step.environment in run.rollout.served:
             await self._pay(run.rollout, [step.environment])
 
     async def _recompute(self, run: Run, why: str) -> None:
@@ -183,7 +182,7 @@ class Deployer:
         edited, merged = rollout.step(StepName.EDIT), rollout.step(StepName.MERGE)
         if edited is None or edited.state is StepState.TODO or merged is None or merged.state is StepState.DONE:
             return ""
-        if edited.result.get("already"):
+        if isinstance(edited.result, Edited) and edited.result.already:
             return ""
         charts, review = self.world.catalogue.charts, self.world.review
         try:
@@ -208,11 +207,12 @@ class Deployer:
 
     async def _owe(self, rollout: Rollout) -> None:
         """From the merge on, every place whose tag changed owes an apply until its pods were seen."""
-        now, edited = self.world.clock.now(), rollout.step(StepName.EDIT)
-        found: Mapping[str, Any] = {**edited.intent, **edited.result} if edited else {}
+        now, edited = self.world.clock.now(), rollout.records.edited or rollout.records.editing
+        if edited is None:
+            return
         debts, paid = list[Debt](), list[tuple[str, str, str]]()
-        for name, effect in (found.get("parts") or {"": found.get("effect", {})}).items():
-            running = rollout.facts.get("parts", {}).get(name) or rollout.facts.get("running", {})
+        for name, effect in (edited.parts or {"": edited.effect}).items():
+            running = rollout.briefing.running_by_part.get(name) or rollout.briefing.running
             for place, (old, tag) in effect.items():
                 if old == tag:
                     continue
@@ -226,11 +226,11 @@ class Deployer:
 
     async def _pay(self, rollout: Rollout, where: Sequence[str]) -> None:
         """Places whose pods were seen owe nothing more; but a tag that the pinned commit had not yet stays owed."""
-        debts, found = await self.world.store.debts(), rollout.result(StepName.DIFF).get("environments", {})
+        debts, diffed = await self.world.store.debts(), rollout.records.diffed
         paid = []
         for place in where:
             service, environment, part = holding.debtor(rollout, place)
-            tags = found.get(place, {}).get("tags", ())
+            tags = diffed.places[place].tags if diffed and place in diffed.places else ()
             for debt in debts:
                 here = (debt.service, debt.environment) == (service, environment) and part in ("", debt.part)
                 if here and (not tags or debt.tag in tags):
@@ -240,12 +240,12 @@ class Deployer:
     # -- ends --------------------------------------------------------------------------------------------------
 
     async def _finish(self, run: Run) -> None:
-        checked = [s.environment for s in run.rollout.steps if s.name is StepName.CHECK]
+        checked = [s.environment for s in run.rollout.steps if s.name == StepName.CHECK]
         if set(checked) != set(run.rollout.environments):
             raise PermanentError("not every environment's pods were looked at")
         await self._pay(run.rollout, checked)
         debts = await self._debts(run.rollout)
-        applied = any(s.name is StepName.APPLY for s in run.rollout.steps)
+        applied = any(s.name == StepName.APPLY for s in run.rollout.steps)
         note = "new pods run and stayed up" if applied else "git and cluster agree, nothing was to be applied"
         lines = self.world.voice.lines("succeeded", run.rollout, debts=debts, next=await self._next(run.rollout))
         await run.move(Move.FINISH, lines, write_set=(), note=note)
@@ -258,9 +258,9 @@ class Deployer:
     async def _next(self, rollout: Rollout) -> str:
         """The command that naturally follows a success."""
         kinds = {e.name: e.kind.value for e in self.world.catalogue.environments.values()}
-        if rollout.kind is Kind.ROLLBACK or rollout.facts.get("pin"):
+        if rollout.kind is Kind.ROLLBACK or rollout.briefing.pin:
             return ""
-        running = rollout.facts.get("running", {}).items()
+        running = rollout.briefing.running.items()
         behind = {tag for place, tag in running if kinds.get(rollout.target(place)[1]) == "production"} - {rollout.tag}
         staging = all(kinds.get(e) == "staging" for _, e in rollout.targets)
         if staging and "production" in kinds.values() and (behind or not rollout.tag):
@@ -277,10 +277,9 @@ class Deployer:
         situation = await look(self.world, ended)
         lines = self._last_words(ended, event, why, situation)
         write_set = None if move is Move.LOSE else ()
-        facts = {**run.rollout.facts, **situation.facts()}
         while True:
             try:
-                await run.move(move, lines, write_set=write_set, steps=ended.steps, note=why, facts=facts)
+                await run.move(move, lines, write_set=write_set, steps=ended.steps, note=why)
                 return
             except TemporaryError:
                 # until this end is saved the rollout counts as RUNNING, and nobody drives it
@@ -309,9 +308,9 @@ def _broken(rollout: Rollout, move: Move, why: str, at: datetime) -> Rollout:
     if step is None or step.state is StepState.TODO:
         return rollout
     state = StepState.LOST if move is Move.LOSE else StepState.FAILED
-    return rollout.with_step(replace(step, state=state, ended=at, result={**step.result, "why": why}))
+    return rollout.with_step(replace(step, state=state, ended=at, why=why))
 
 
 def _in_flight(rollout: Rollout) -> bool:
     step = rollout.current
-    return step is not None and step.name is StepName.APPLY and step.state is StepState.INTENDED
+    return step is not None and step.name == StepName.APPLY and step.state is StepState.INTENDED

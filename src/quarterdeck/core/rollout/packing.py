@@ -1,0 +1,87 @@
+"""A rollout and its steps as texts that a store keeps, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from quarterdeck.core.rollout import codec
+from quarterdeck.core.rollout.codec import UnreadableError
+from quarterdeck.core.rollout.kinds import STEP_KINDS, StepKind
+from quarterdeck.core.rollout.rollout import Rollout
+from quarterdeck.core.rollout.step import Step, StepState
+
+
+@dataclass(frozen=True)
+class PackedStep:
+    """A step as a store keeps it: what it intends and finds as JSON, all else plain."""
+
+    name: str
+    environment: str
+    stage: str
+    attempt: int
+    state: str
+    intent: str
+    result: str
+    why: str
+    started: datetime | None
+    ended: datetime | None
+
+
+def pack(rollout: Rollout) -> str:
+    """JSON of a rollout without its steps and its stop flag, which are kept apart."""
+    return codec.dumps(replace(rollout, steps=(), stop=""))
+
+
+def pack_step(step: Step) -> PackedStep:
+    """A step as a store keeps it."""
+    return PackedStep(
+        name=str(step.name),
+        environment=step.environment,
+        stage=step.stage,
+        attempt=step.attempt,
+        state=step.state.value,
+        intent=codec.dumps(step.intent),
+        result=codec.dumps(step.result),
+        why=step.why,
+        started=step.started,
+        ended=step.ended,
+    )
+
+
+def unpack(body: str, steps: Sequence[PackedStep], stop: str, kinds: Mapping[str, StepKind] = STEP_KINDS) -> Rollout:
+    """The rollout that was packed.
+
+    Raises:
+        UnreadableError: it has a field or a step that this version does not know; the message names it.
+    """
+    rollout = codec.loads(Rollout, body)
+    return replace(rollout, steps=tuple(_unpacked_step(step, kinds) for step in steps), stop=stop)
+
+
+def _unpacked_step(packed: PackedStep, kinds: Mapping[str, StepKind]) -> Step:
+    kind = kinds.get(packed.name)
+    if kind is None:
+        raise UnreadableError(f"step {packed.name}: unknown")
+    return Step(
+        name=packed.name,
+        environment=packed.environment,
+        stage=packed.stage,
+        attempt=packed.attempt,
+        state=StepState(packed.state),
+        intent=_record(kind.intent, packed.intent),
+        result=_record(kind.result, packed.result),
+        why=packed.why,
+        started=packed.started,
+        ended=packed.ended,
+    )
+
+
+def _record(kind: type | None, text: str) -> object | None:
+    """The record of that type; None where none was saved."""
+    if text == "null":
+        return None
+    if kind is None:
+        raise UnreadableError("an intent where this kind of step has none")
+    return codec.loads(kind, text)
