@@ -53,6 +53,10 @@ class Situation:
         ready = [(counts[0], counts[1], tag) for tag, counts in tags.items() if counts[1]]
         return max(ready)[2] if ready else ""
 
+    def is_empty(self, place: str) -> bool:
+        """Whether a place was seen, and nothing of it runs there."""
+        return place in self.serving and not self.serving[place]
+
     def meant(self, subject: Subject) -> tuple[Situation, ...]:
         """What there is of all that a subject stands for: of every part by itself where all are meant."""
         return tuple(self.parts.values()) if subject.part == facade.ALL and self.parts else (self,)

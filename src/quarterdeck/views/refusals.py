@@ -6,9 +6,43 @@ from collections.abc import Iterable
 from functools import singledispatch
 
 from quarterdeck.core.model.errors import Refusal
+from quarterdeck.core.model.place import joined, listed
+from quarterdeck.core.model.tag import short_tag
+from quarterdeck.core.orders.refusals import (
+    AloneIsForOne,
+    BackAlready,
+    BackToWhat,
+    ChartsSilent,
+    DeployedInParts,
+    ImagesMissing,
+    NoEnvironment,
+    NoSafeEdit,
+    NoStaging,
+    NothingAnnounced,
+    NotInCharts,
+    NotInGit,
+    NotOneOfAGroup,
+    NotYet,
+    OfferedPart,
+    PlacesUnseen,
+    RegistrySilent,
+    SeveralNewest,
+    SharersUnknown,
+    StagingDiffers,
+    StagingIsNoProof,
+    StagingUnseen,
+    TagIsShared,
+    UndoesNewerBump,
+    Ways,
+    WhichPart,
+)
 from quarterdeck.core.rules.refusals import AccountsNotShown, NotADeployer, NotIdentified, NotSaidHere, UnknownAccount
 
 NOTHING = "Nothing done"
+#: characters of a word that is quoted
+_QUOTED = 40
+#: so many of a kind are named one by one
+_NAMED = 3
 
 
 def refusal_line(refusal: Refusal) -> str:
@@ -20,6 +54,9 @@ def refusal_line(refusal: Refusal) -> str:
 def refusal_sentence(refusal: Refusal) -> str:
     """What and why, without a full stop. A refusal registers its sentence here."""
     raise NotImplementedError(f"no sentence for {refusal!r}")
+
+
+# -- who may, and where ----------------------------------------------------------------------------------------------
 
 
 @refusal_sentence.register
@@ -50,6 +87,224 @@ def _(refusal: NotSaidHere) -> str:
 def _(refusal: NotADeployer) -> str:
     groups = _sorted(refusal.groups_of_person) or "no group"
     return f"{refusal.service} is for {_sorted(refusal.groups)}; your account {refusal.account} is in {groups}"
+
+
+# -- what was meant --------------------------------------------------------------------------------------------------
+
+
+@refusal_sentence.register
+def _(refusal: NotYet) -> str:
+    return f"{refusal.word[:_QUOTED]}: not yet"
+
+
+@refusal_sentence.register
+def _(refusal: NoEnvironment) -> str:
+    about = f" for {refusal.service}" if refusal.service else ""
+    unknown = f'no environment "{refusal.word[:_QUOTED]}"{about}'
+    others = ", ".join(refusal.others)
+    if not refusal.near:
+        return f"{unknown}: it has {others or 'none'}"
+    command = " ".join(filter(None, (f"!{refusal.verb}", refusal.service, refusal.near)))
+    also = f" (also {others})" if others else ""
+    return f"{unknown}. Did you mean: {command}{also}"
+
+
+@refusal_sentence.register
+def _(refusal: NotOneOfAGroup) -> str:
+    hint = f". It is one of @{refusal.group}" if refusal.group else ""
+    name = refusal.service
+    return f"there is no @{name}: {name} shares its tag with no other service of my catalogue{hint}"
+
+
+@refusal_sentence.register
+def _(refusal: DeployedInParts) -> str:
+    return f"there is no @{refusal.service}: say {refusal.service}, it is deployed in parts"
+
+
+@refusal_sentence.register
+def _(refusal: SharersUnknown) -> str:
+    return f"I cannot tell who shares a tag with {refusal.service}: {refusal.why}"
+
+
+@refusal_sentence.register
+def _(refusal: NotInGit) -> str:
+    way = f"!apply {refusal.service} {refusal.environment or 'ENV'} brings the rest"
+    return f"{refusal.service} is not deployed by me: its tag is not in git. {way}"
+
+
+@refusal_sentence.register
+def _(refusal: WhichPart) -> str:
+    shown = [_offered(part, refusal.suffix) for part in refusal.offered]
+    if refusal.hidden:
+        shown.append(f"and {refusal.hidden} more: !versions {refusal.service}")
+    if refusal.every:
+        shown.append(refusal.every)
+    tag = " TAG" if refusal.tag_is_needed else ""
+    example = f"!{refusal.verb} {refusal.example} {refusal.environment or 'ENV'}{tag}"
+    return f"which part? {' · '.join(shown)}. E.g. {example}"
+
+
+def _offered(part: OfferedPart, suffix: str) -> str:
+    """`wikifunctions/evaluators (2 files, 2026-08-19-122930, newest)`."""
+    words = [f"{part.files} files"] if part.files > 1 else []
+    words.append(joined(short_tag(tag, suffix) for tag in part.tags))
+    if part.newest:
+        words.append("newest" if part.tags == (part.newest,) else f"newest {short_tag(part.newest, suffix)}")
+    return f"{part.title} ({', '.join(words)})"
+
+
+# -- what the edit would do ------------------------------------------------------------------------------------------
+
+
+@refusal_sentence.register
+def _(refusal: NoSafeEdit) -> str:
+    return refusal.why
+
+
+@refusal_sentence.register
+def _(refusal: TagIsShared) -> str:
+    file = "/".join(refusal.file.split("/")[-2:])
+    every = str(refusal.members) if refusal.strangers else f"all {refusal.members}"
+    does = f"{'takes back' if refusal.verb == 'rollback' else 'applies'} {every}"
+    group, alone = f"!{refusal.verb} @{refusal.group}", f"!{refusal.verb} {refusal.service}"
+    return (
+        f"{file} holds one tag for {refusal.services} services. {group} {refusal.environment} {does}, "
+        f"one after the other.{_strangers(refusal)} Only {refusal.service}, {refusal.services - 1} pending: "
+        f"{alone} {refusal.environment} --alone"
+    )
+
+
+def _strangers(refusal: TagIsShared) -> str:
+    """Who is left behind by a command for the group."""
+    if not refusal.strangers:
+        return ""
+    of = f"@{refusal.group}" if refusal.declared else "my catalogue"
+    become = f"is not in {of} and becomes" if len(refusal.strangers) == 1 else f"are not in {of} and become"
+    return f" {joined(refusal.strangers)} {become} pending."
+
+
+@refusal_sentence.register
+def _(refusal: AloneIsForOne) -> str:
+    return f"--alone is for one service of {refusal.title}, not for all of it"
+
+
+@refusal_sentence.register
+def _(refusal: ImagesMissing) -> str:
+    missing = refusal.references
+    verb = "are" if len(missing) > 1 else "is"
+    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    return f"{', '.join(missing[:_NAMED])}{more} {verb} not in the registry"
+
+
+@refusal_sentence.register
+def _(refusal: UndoesNewerBump) -> str:
+    bump, tag = short_tag(refusal.bump, refusal.suffix), short_tag(refusal.tag, refusal.suffix)
+    forward = f"!deploy {refusal.title} {refusal.environment} {bump}{' --alone' if refusal.alone else ''}"
+    return (
+        f"not started. git says {bump} for {refusal.whose} {refusal.environment}: a bump made by hand, running "
+        f"nowhere, newer than {tag}. Go forward: {forward}, or take that change back in Gerrit first"
+    )
+
+
+# -- what does not answer --------------------------------------------------------------------------------------------
+
+
+@refusal_sentence.register
+def _(refusal: ChartsSilent) -> str:
+    return f"Gerrit does not answer, so I cannot read the charts: {refusal.why}"
+
+
+@refusal_sentence.register
+def _(refusal: NotInCharts) -> str:
+    return refusal.why
+
+
+@refusal_sentence.register
+def _(refusal: RegistrySilent) -> str:
+    return f"the registry does not answer, so I cannot check the image: {refusal.why}"
+
+
+@refusal_sentence.register
+def _(refusal: PlacesUnseen) -> str:
+    return f"I cannot see {listed(refusal.places, refusal.service)} of {refusal.title}: {refusal.why}"
+
+
+# -- which tag -------------------------------------------------------------------------------------------------------
+
+
+@refusal_sentence.register
+def _(refusal: NothingAnnounced) -> str:
+    way = f"!{refusal.verb} {refusal.title} {refusal.word} TAG"
+    return f"no image of {refusal.title} was announced yet: say the tag, {way}"
+
+
+@refusal_sentence.register
+def _(refusal: SeveralNewest) -> str:
+    newest = refusal.newest.items()
+    shown = ", ".join(f"{title} {short_tag(tag, refusal.suffix) or 'none'}" for title, tag in newest)
+    ways = ", then ".join(f"!{refusal.verb} {title} {refusal.word}" for title in refusal.newest)
+    return f"not one image is the newest of all: {shown}. Say a TAG, or {ways}"
+
+
+@refusal_sentence.register
+def _(refusal: NoStaging) -> str:
+    return f"{refusal.title} has no staging to take the tag from: say the tag"
+
+
+@refusal_sentence.register
+def _(refusal: StagingUnseen) -> str:
+    return f"I cannot see what {refusal.place} runs: {refusal.why}"
+
+
+@refusal_sentence.register
+def _(refusal: StagingIsNoProof) -> str:
+    tags = refusal.tags.items()
+    shown = ", ".join(f"{short_tag(tag, refusal.suffix)} {ready}/{pods}" for tag, (ready, pods) in tags)
+    return (
+        f"{refusal.place} is no proof just now: it runs {shown or 'nothing'}. Mend it, or say the tag: "
+        f"!deploy {refusal.title} production TAG"
+    )
+
+
+@refusal_sentence.register
+def _(refusal: StagingDiffers) -> str:
+    ways = _ways(refusal.ways)
+    if not refusal.group:
+        tags = joined(short_tag(tag, refusal.suffix) for tag in refusal.services)
+        return f"staging runs {tags}: say the tag: {ways}"
+    services = refusal.services.items()
+    shown = ", ".join(f"{joined(names)} runs {short_tag(tag, refusal.suffix)}" for tag, names in services)
+    return f"staging differs: {shown}. Say the tag: {ways}"
+
+
+@refusal_sentence.register
+def _(refusal: BackToWhat) -> str:
+    ran = [f"{place} ran {_tags(tags, refusal.suffix)}" for place, tags in refusal.ran.items()]
+    return f"back to what? {'; '.join(ran) or 'I have no record'}. Say the tag: {_ways(refusal.ways)}"
+
+
+@refusal_sentence.register
+def _(refusal: BackAlready) -> str:
+    tag = short_tag(refusal.tag, refusal.suffix)
+    return (
+        f"{refusal.title} {joined(refusal.environments)} is back on {tag} already, in git and pods "
+        f"(#{refusal.number} failed there). To go further back say the tag: "
+        f"!rollback {refusal.title} {refusal.environments[0]} TAG"
+    )
+
+
+def _ways(ways: Ways) -> str:
+    """The whole with a tag, or the first few parts one by one."""
+    of_parts = [f"!{ways.verb} {part} {ways.word}" for part in ways.parts]
+    whole = f"!{ways.verb} {ways.title} {ways.word} TAG"
+    if not of_parts:
+        return whole
+    more = ", …" if len(of_parts) > _NAMED else ""
+    return f"{whole}, or {', then '.join(of_parts[:_NAMED])}{more}"
+
+
+def _tags(tags: Iterable[str], suffix: str) -> str:
+    return joined(sorted(short_tag(tag, suffix) for tag in tags))
 
 
 def _sorted(names: Iterable[str]) -> str:

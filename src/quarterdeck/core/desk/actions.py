@@ -22,8 +22,9 @@ from quarterdeck.core.model.person import Actor
 from quarterdeck.core.model.place import environments as environments_of
 from quarterdeck.core.model.question import confirm_command
 from quarterdeck.core.model.room import Room
-from quarterdeck.core.orders.intake import drafted
-from quarterdeck.core.orders.orders import Order, Orders
+from quarterdeck.core.orders.drafting import drafted
+from quarterdeck.core.orders.order import Order
+from quarterdeck.core.orders.orders import Orders
 from quarterdeck.core.ports.runner import JobState
 from quarterdeck.core.rollout.intent import Intent
 from quarterdeck.core.rollout.naming import job_name
@@ -54,11 +55,11 @@ class Actions:
         order = await self._checked(
             actor, grammar.parse_intent(self.world.catalogue, "deploy", text), "deploy", Kind.DEPLOY
         )
-        if said := self.orders.nothing_to_do(order):
-            return said
-        return await self._accept(
-            actor, order, Kind.DEPLOY, await self._takeover(actor, order, {State.WAITING, State.FAILED})
-        )
+        if order.served:
+            ready, pods = order.served
+            verb = "runs" if len(environments_of(order.places)) == 1 else "run"
+            return f"{order.title} already {verb} {order.short} ({ready}/{pods}). Nothing to do."
+        return await self._accept(actor, order, await self._takeover(actor, order, {State.WAITING, State.FAILED}))
 
     async def apply(self, actor: Actor, text: str) -> str:
         """`!apply SERVICE ENV`: what is merged and not applied."""
@@ -68,9 +69,7 @@ class Actions:
                 f"!apply takes what git says, no tag. Say !apply {request.title} {request.environment}. {NOTHING}"
             )
         order = await self._checked(actor, request, "apply", Kind.APPLY)
-        return await self._accept(
-            actor, order, Kind.APPLY, await self._takeover(actor, order, {State.WAITING, State.FAILED})
-        )
+        return await self._accept(actor, order, await self._takeover(actor, order, {State.WAITING, State.FAILED}))
 
     async def rollback(self, actor: Actor, text: str) -> str:
         """`!rollback SERVICE [ENV] [TAG]`: back to the tag that ran before; without ENV production."""
@@ -79,9 +78,9 @@ class Actions:
         taken = await self._takeover(actor, order, _RESTING, back=True)
         for number in taken:
             await self._refuse_if_job_runs(number)
-        if order.plan.already and all(order.runs_alone(place) for place in order.environments):
+        if order.plan.already and all(order.runs_alone(place) for place in order.places):
             return f"{order.title}: pods and git have {order.short} already. Nothing to do."
-        return await self._accept(actor, order, Kind.ROLLBACK, taken)
+        return await self._accept(actor, order, taken)
 
     async def confirm(self, actor: Actor, text: str) -> str:
         """`!confirm CODE [with N]`: answers an open question, where it was asked."""
@@ -178,7 +177,7 @@ class Actions:
         """
         taken = []
         subject = order.subject
-        targets = {(m.service.name, e) for m, e in map(subject.at, order.environments)}
+        targets = {(m.service.name, e) for m, e in map(subject.at, order.places)}
         found = [await self.world.store.find(states, service=m.service.name, limit=200) for m in subject.members]
         for rollout in {r.number: r for rollouts in found for r in rollouts}.values():
             if not set(rollout.targets) & targets:
@@ -198,8 +197,8 @@ class Actions:
             taken.append(rollout.number)
         return tuple(taken)
 
-    async def _accept(self, actor: Actor, order: Order, kind: Kind, takeover: tuple[int, ...]) -> str:
-        rollout = await drafted(self.world, actor, order, kind, takeover)
+    async def _accept(self, actor: Actor, order: Order, takeover: tuple[int, ...]) -> str:
+        rollout = await drafted(self.world, actor, order, takeover)
         await self._refuse_if_edited(order, takeover)
         try:
             accepted = await self.world.store.accept(
@@ -223,7 +222,7 @@ class Actions:
 
     async def _refuse_if_edited(self, order: Order, takeover: tuple[int, ...]) -> None:
         """Another rollout under way has its hands on the same file: say so now, not after a number was given."""
-        targets = {(m.service.name, e) for m, e in map(order.subject.at, order.environments)}
+        targets = {(m.service.name, e) for m, e in map(order.subject.at, order.places)}
         for rollout in await self.world.store.find(HOLDING, limit=200):
             shared = set(order.plan.files) & set(rollout.briefing.files)
             same = set(rollout.targets) & targets  # a held target: the store has the words

@@ -104,7 +104,7 @@ class Reception:
         if target.service and not target.part:
             which = await self._desk.orders.which_part(catalogue.services[target.service], "deploy", "staging")
             if which:
-                return [self._to(actor, which)]
+                return [self._to(actor, self._desk.world.voice.refusal(which))]
         lines = await self._answers.versions_of(target)
         title = target.title
         return [*lines, self._to(actor, f"say !deploy {title} staging, or !deploy {title} production. {NOTHING}")]

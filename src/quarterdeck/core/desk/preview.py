@@ -15,7 +15,8 @@ from quarterdeck.core.model.person import Actor
 from quarterdeck.core.model.place import environments as environments_of
 from quarterdeck.core.model.place import listed, slug, told
 from quarterdeck.core.model.tag import short_tag
-from quarterdeck.core.orders.orders import Order, Orders
+from quarterdeck.core.orders.order import Order
+from quarterdeck.core.orders.orders import Orders
 from quarterdeck.core.ports.runner import JobState
 from quarterdeck.core.rollout.records import ShownDiff
 from quarterdeck.core.rollout.rollout import ALL, Kind
@@ -41,14 +42,14 @@ class Preview:
         )
         order = await self.orders.check(request, kind, actor.name)
         try:
-            found = await asyncio.gather(*(self._diff(order, place) for place in order.environments))
+            found = await asyncio.gather(*(self._diff(order, place) for place in order.places))
         except TimeoutError as error:
             raise RequestError(
                 f"preview of {order.subject.title} had no end within {self.world.limits.diff:.0f} s. Nothing was changed"
             ) from error
         except (PermanentError, TemporaryError) as error:
             raise RequestError(f"preview of {order.subject.title} failed: {error}. Nothing was changed") from error
-        return self._words(actor, order, kind, dict(zip(order.environments, found, strict=True)))
+        return self._words(actor, order, kind, dict(zip(order.places, found, strict=True)))
 
     async def _diff(self, order: Order, place: str) -> ShownDiff:
         world, limits = self.world, self.world.limits
@@ -106,12 +107,12 @@ class Preview:
             requester=actor.name,
             kind=kind,
             own=own,
-            places={place: known[order.subject.at(place)[1]] for place in order.environments},
+            places={place: known[order.subject.at(place)[1]] for place in order.places},
             differences=diffs,
         )
         reasons = permitted(plan, self.world.clock.now(), self.world.rules)
         asked = self.world.voice.question(Together(reasons, plan)) if reasons else ""
         would = f"would ask ({asked})" if asked else "would not ask"
         late = f" {listed(order.pending, own)} would become pending." if order.pending else ""
-        where = " then ".join(environments_of(order.environments))
+        where = " then ".join(environments_of(order.places))
         return f"preview {order.subject.title} {where} {move}: {edits}; {said}; {would}.{late} Nothing was changed"

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from quarterdeck.core.charts import facade
-from quarterdeck.core.desk.grammar import NOTHING
 from quarterdeck.core.model.errors import EditRefusedError, RequestError, TemporaryError
 from quarterdeck.core.model.service import Service
+from quarterdeck.core.orders.refusals import DeployedInParts, NotOneOfAGroup, SharersUnknown
 from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.rollout.intent import Target
 from quarterdeck.core.subject import Member, Subject, known, member, whole
@@ -45,16 +45,11 @@ async def services_of(world: World, target: Target) -> tuple[Service, ...]:
         probe = await asyncio.to_thread(alone.plan, trees, every, ANY)
     except EditRefusedError as why:
         if not first.image:
-            raise RequestError(
-                f"there is no @{first.name}: say {first.name}, it is deployed in parts. {NOTHING}"
-            ) from why
-        raise RequestError(f"I cannot tell who shares a tag with {first.name}: {why}. {NOTHING}") from why
+            raise RequestError(DeployedInParts(first.name)) from why
+        raise RequestError(SharersUnknown(first.name, str(why))) from why
     found = tuple(catalogue.services[name] for name in alone.others(probe) if name in catalogue.services)
     if not found:
-        hint = f" It is one of @{first.group}." if first.group else ""
-        raise RequestError(
-            f"there is no @{first.name}: {first.name} shares its tag with no other service of my catalogue.{hint} {NOTHING}"
-        )
+        raise RequestError(NotOneOfAGroup(first.name, first.group))
     return (first, *found)
 
 

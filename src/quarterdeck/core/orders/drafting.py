@@ -11,7 +11,7 @@ from quarterdeck.core.model.person import Actor
 from quarterdeck.core.model.question import Question
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
-from quarterdeck.core.orders.orders import Order
+from quarterdeck.core.orders.order import Order
 from quarterdeck.core.rollout.records import Briefing
 from quarterdeck.core.rollout.rollout import ALL, Kind, Rollout
 from quarterdeck.core.rollout.state import State
@@ -23,23 +23,23 @@ from quarterdeck.core.steps.gate import BEFORE
 from quarterdeck.core.world import World
 
 
-async def drafted(world: World, actor: Actor, order: Order, kind: Kind, takeover: tuple[int, ...]) -> Rollout:
+async def drafted(world: World, actor: Actor, order: Order, takeover: tuple[int, ...]) -> Rollout:
     """The rollout, not yet accepted: it has no number and holds nothing."""
     assert actor.person is not None, "authorise() lets nobody through whom the catalogue does not know"
     names: tuple[StepName, ...] = (StepName.SYNC, StepName.DIFF, StepName.GATE)
-    if kind is not Kind.APPLY:
+    if order.kind is not Kind.APPLY:
         names = (StepName.EDIT, StepName.MERGE, *names)
     rollout_id = secrets.token_hex(8)
     first = (Step(StepName.GATE, stage=BEFORE),) if order.asking else ()
     running = _running(order.situation)
-    bad = next((running[e] for e in order.environments if running.get(e) not in ("", order.tag)), "")
+    bad = next((running[e] for e in order.places if running.get(e) not in ("", order.tag)), "")
     briefing = Briefing(
         nick=actor.nick,
         running=running,
         running_by_part={name: _running(seen) for name, seen in order.situation.parts.items()},
         git=dict(order.situation.git),
-        bad_tag=order.situation.git.get(order.environments[0], bad),
-        timeouts={place: _timeout(order, place) for place in order.environments},
+        bad_tag=order.situation.git.get(order.places[0], bad),
+        timeouts={place: _timeout(order, place) for place in order.places},
         pin=order.intent.pin,
         alone=order.intent.alone,
         absent=tuple(order.absent),
@@ -54,13 +54,13 @@ async def drafted(world: World, actor: Actor, order: Order, kind: Kind, takeover
     )
     return Rollout(
         id=rollout_id,
-        kind=kind,
+        kind=order.kind,
         service=order.service.name,
         part=order.subject.part,
         group=order.subject.group,
-        environments=order.environments,
+        environments=order.places,
         tag=order.tag,
-        before={place: _before(order, place) for place in order.environments},
+        before={place: _before(order, place) for place in order.places},
         actor=actor.person.name,
         shell=actor.person.shell,
         account=f"{actor.network}:{actor.account}",
@@ -96,7 +96,7 @@ async def _commits(world: World, order: Order) -> int:
     one = own.images[:1] if own.part != ALL else ()  # parts are built apart
     known = await world.store.builds(image=one[0], limit=500) if one else ()
     merged = {own.in_git(b.tag): b.merged for b in known}
-    old, new = order.situation.running(order.environments[0]), order.tag
+    old, new = order.situation.running(order.places[0]), order.tag
     if old not in merged or new not in merged:
         return 0
     return len({b.change for b in known if merged[old] < b.merged <= merged[new]})
