@@ -21,9 +21,12 @@ from types import FrameType
 from typing import Any, Protocol
 
 from errbot import CommandError, core
-from errbot.backends.base import ONLINE, Identifier, Message, Person, Room, RoomError, RoomOccupant
+from errbot.backends import base as errbot
+from errbot.backends.base import ONLINE, Identifier, Message, RoomError, RoomOccupant
 
 from quarterdeck.chat import ChatError, Heard, Transport
+from quarterdeck.core.model.line import Utterance
+from quarterdeck.core.model.room import Room
 
 log = logging.getLogger(__name__)
 
@@ -54,26 +57,25 @@ class App(Protocol):
         """Have each heard line handed over; the callback is called on the loop."""
 
 
-class Place(Room):
-    """A room on a network."""
+class RoomIdentifier(errbot.Room):
+    """A room on a network, as Errbot sees it."""
 
-    def __init__(self, net: str, name: str) -> None:
-        self.net = net
-        self.name = name.lower()  # networks do not tell #Deploy from #deploy, and access rules must not either
+    def __init__(self, room: Room) -> None:
+        self.of = room
 
     @property
     def aclattr(self) -> str:
-        """What `allowrooms` and `denyrooms` are matched with."""
-        return f"{self.net}/{self.name}"
+        """What `allowrooms` and `denyrooms` are matched with: `irc/#deploy`."""
+        return str(self.of)
 
     def __str__(self) -> str:
         return self.aclattr
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Place) and self.aclattr == other.aclattr
+        return isinstance(other, RoomIdentifier) and self.of == other.of
 
     def __hash__(self) -> int:
-        return hash(self.aclattr)
+        return hash(self.of)
 
     def _configured(self, *_: Any, **__: Any) -> None:
         raise RoomError("rooms are set in the configuration and joined on every connect")
@@ -84,11 +86,11 @@ class Place(Room):
     topic = property(lambda _: "", _configured)
 
 
-class Somebody(Person):
+class PersonIdentifier(errbot.Person):
     """A person on a network: an account if the network vouches for it, else nobody in particular."""
 
-    def __init__(self, net: str, nick: str, account: str | None = None, mask: str = "") -> None:
-        self.net = net
+    def __init__(self, network: str, nick: str, account: str | None = None, mask: str = "") -> None:
+        self.network = network
         self._nick = nick
         self.account = account
         self.mask = mask
@@ -96,12 +98,12 @@ class Somebody(Person):
     @property
     def person(self) -> str:
         """Who it is for good; never the nick, which anybody can take."""
-        return f"{self.net}:{self.account}" if self.account else f"{self.net}:?{self.mask}"
+        return f"{self.network}:{self.account}" if self.account else f"{self.network}:?{self.mask}"
 
     @property
     def aclattr(self) -> str:
         """What `allowusers` is matched with."""
-        return f"{self.net}:{self.account}" if self.account else f"anon:{self.net}:{self.mask}"
+        return f"{self.network}:{self.account}" if self.account else f"anon:{self.network}:{self.mask}"
 
     @property
     def nick(self) -> str:
@@ -119,29 +121,29 @@ class Somebody(Person):
         return self._nick
 
     def __str__(self) -> str:
-        return f"{self.net}/{self._nick}"
+        return f"{self.network}/{self._nick}"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Somebody) and (self.person, self._nick) == (other.person, other._nick)
+        return isinstance(other, PersonIdentifier) and (self.person, self._nick) == (other.person, other._nick)
 
     def __hash__(self) -> int:
         return hash((self.person, self._nick))
 
 
-class Occupant(RoomOccupant, Somebody):
+class OccupantIdentifier(RoomOccupant, PersonIdentifier):
     """A person who spoke in a room; the same person as in private."""
 
-    def __init__(self, place: Place, nick: str, account: str | None, mask: str) -> None:
-        super().__init__(place.net, nick, account, mask)
-        self._place = place
+    def __init__(self, room: RoomIdentifier, nick: str, account: str | None, mask: str) -> None:
+        super().__init__(room.of.network, nick, account, mask)
+        self._room = room
 
     @property
-    def room(self) -> Place:
+    def room(self) -> RoomIdentifier:
         """Where."""
-        return self._place
+        return self._room
 
-    __eq__ = Somebody.__eq__
-    __hash__ = Somebody.__hash__
+    __eq__ = PersonIdentifier.__eq__
+    __hash__ = PersonIdentifier.__hash__
 
 
 class QuarterdeckBackend(core.ErrBot):
@@ -151,7 +153,7 @@ class QuarterdeckBackend(core.ErrBot):
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)  # type: ignore[no-untyped-call]
-        self.bot_identifier = Somebody("bot", "quarterdeck")
+        self.bot_identifier = PersonIdentifier("bot", "quarterdeck")
         self._inbox: queue.SimpleQueue[Heard | None] = queue.SimpleQueue()
         self._stopping = False
         self._stops = ThreadPool(2)
@@ -201,11 +203,11 @@ class QuarterdeckBackend(core.ErrBot):
     def _message(self, heard: Heard, body: str) -> Message:
         extras = {"heard": heard}
         if heard.room:
-            place = Place(heard.network, heard.room)
-            who = Occupant(place, heard.nick, heard.account, heard.mask)
-            return Message(body, frm=who, to=place, extras=extras)
-        person = Somebody(heard.network, heard.nick, heard.account, heard.mask)
-        me = Somebody(heard.network, self.app.transports[heard.network].nick)
+            room = RoomIdentifier(heard.room)
+            occupant = OccupantIdentifier(room, heard.nick, heard.account, heard.mask)
+            return Message(body, frm=occupant, to=room, extras=extras)
+        person = PersonIdentifier(heard.network, heard.nick, heard.account, heard.mask)
+        me = PersonIdentifier(heard.network, self.app.transports[heard.network].nick)
         return Message(body, frm=person, to=me, extras=extras)
 
     def is_from_self(self, msg: Message) -> bool:
@@ -261,15 +263,20 @@ class QuarterdeckBackend(core.ErrBot):
         """Queue an answer on its network; the transport makes lines of it."""
         super().send_message(msg)
         to = msg.to
-        if not isinstance(to, Place | Somebody) or to.net not in self.app.transports:
+        if isinstance(to, RoomIdentifier):
+            network, name = to.of.network, to.of.name
+        elif isinstance(to, PersonIdentifier):
+            network, name = to.network, to.nick
+        else:
+            raise ValueError(f"no network of ours leads to {to}")  # noqa: TRY004 - Errbot expects this one
+        if network not in self.app.transports:
             raise ValueError(f"no network of ours leads to {to}")
-        target = to.name if isinstance(to, Place) else to.nick
-        self.app.submit(self._say(self.app.transports[to.net], target, msg.body))
+        self.app.submit(self._say(self.app.transports[network], name, msg.body))
 
     @staticmethod
     async def _say(transport: Transport, target: str, text: str) -> None:
         try:
-            await transport.say(target, text)
+            await transport.say(Utterance(target, text))
         except ChatError as error:
             log.warning("an answer to %s/%s was not said: %s", transport.network, target, error)
 
@@ -285,7 +292,7 @@ class QuarterdeckBackend(core.ErrBot):
         if msg.is_group and not private:
             reply.to = msg.to
         else:
-            reply.to = Somebody(frm.net, frm.nick, frm.account, frm.mask)
+            reply.to = PersonIdentifier(frm.network, frm.nick, frm.account, frm.mask)
         return reply
 
     def prefix_groupchat_reply(self, message: Message, identifier: Any) -> None:
@@ -293,31 +300,33 @@ class QuarterdeckBackend(core.ErrBot):
         message.body = f"{identifier.nick}: {message.body}"
 
     def build_identifier(self, text_representation: str) -> Identifier:
-        """Make an identifier of `net/#room` or `net/nick`.
+        """Make an identifier of `network/#room` or `network/nick`.
 
         Raises:
             ValueError: there is no such network, or it is no address.
         """
-        net, slash, name = text_representation.partition("/")
-        if not (slash and name and net in self.app.transports):
+        address = Room.parse(text_representation)
+        if address.network not in self.app.transports:
             raise ValueError(f"{text_representation!r} is not NETWORK/#room or NETWORK/nick")
-        return Place(net, name) if name[0] in "#&+!" else Somebody(net, name)
+        if address.name[0] in "#&+!":
+            return RoomIdentifier(self.app.transports[address.network].room(address.name))
+        return PersonIdentifier(address.network, address.name)
 
-    def query_room(self, room: str) -> Room:
-        """Make a room of `net/#room`.
+    def query_room(self, room: str) -> errbot.Room:
+        """Make a room of `network/#room`.
 
         Raises:
             ValueError: it is no room.
         """
-        place = self.build_identifier(room)
-        if not isinstance(place, Place):
+        identifier = self.build_identifier(room)
+        if not isinstance(identifier, RoomIdentifier):
             raise ValueError(f"{room!r} is not NETWORK/#room")  # noqa: TRY004 - the text is wrong, not its type
-        return place
+        return identifier
 
     @property
-    def rooms(self) -> Sequence[Room]:
+    def rooms(self) -> Sequence[errbot.Room]:
         """The home rooms of all networks."""
-        return [Place(net, name) for net, it in self.app.transports.items() for name in it.rooms]
+        return [RoomIdentifier(room) for transport in self.app.transports.values() for room in transport.rooms]
 
     def change_presence(self, status: str = ONLINE, message: str = "") -> None:
         """Nothing: what we do is on the page."""

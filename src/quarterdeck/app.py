@@ -16,7 +16,6 @@ from quarterdeck.core.desk.grammar import NOTHING
 from quarterdeck.core.desk.permissions import PERMISSIONS
 from quarterdeck.core.model.errors import QuarterdeckError, TemporaryError
 from quarterdeck.core.model.person import Actor
-from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.state import OVER, State
 from quarterdeck.core.worker.deployer import Deployer
 from quarterdeck.core.world import World
@@ -140,8 +139,7 @@ class App:
         """Who speaks, as far as the network vouches for it."""
         transport = self.transports[heard.network]
         person = self.parts.world.catalogue.person(heard.network, heard.account)
-        room = Room(heard.network, heard.room) if heard.room else None
-        return Actor(heard.network, room, heard.nick, heard.account, person, transport.accounts_shown)
+        return Actor(heard.network, heard.room, heard.nick, heard.account, person, transport.accounts_shown)
 
     # -- long-lived tasks --------------------------------------------------------------------------------------
 
@@ -179,7 +177,8 @@ class App:
                 continue
             text = world.redactor.text(heard.text)[:LONGEST_NOTED]
             try:
-                first = await world.store.heard(heard.network, heard.msgid, heard.room, heard.account or "", text)
+                room = heard.room.name if heard.room else ""
+                first = await world.store.heard(heard.network, heard.msgid, room, heard.account or "", text)
             except TemporaryError as error:
                 log.warning("a line cannot be noted: %s", error)
                 self._keep_unnoted(heard.msgid, str(error))

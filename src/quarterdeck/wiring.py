@@ -6,7 +6,6 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,7 @@ from quarterdeck.chat import Heard, Transport
 from quarterdeck.chat.irc.connection import tls_context
 from quarterdeck.chat.irc.transport import IrcTransport
 from quarterdeck.chat.rooms import with_canonical_rooms
-from quarterdeck.chat.speaker import Mouth, Speaker
+from quarterdeck.chat.sender import OutboxSender, Outlet
 from quarterdeck.config.catalogue import load as load_catalogue
 from quarterdeck.config.settings import Irc, Settings, load
 from quarterdeck.core.builds.announcements import Herald, Pace
@@ -145,8 +144,8 @@ def _senders(
 ) -> dict[str, Service]:
     """A task for each network that says what the outbox has for it, woken when the store has committed lines."""
     relay = SalRelay(s.sal.host, s.sal.port, network=SAL.network) if s.sal else NoRelay(SAL.network)
-    mouths: list[Mouth] = [*transports.values(), relay]
-    bells = {mouth.network: asyncio.Event() for mouth in mouths}
+    outlets: list[Outlet] = [*transports.values(), relay]
+    bells = {outlet.network: asyncio.Event() for outlet in outlets}
 
     def ring(networks: Iterable[str]) -> None:
         for network in networks:
@@ -154,7 +153,7 @@ def _senders(
                 bells[network].set()
 
     store.on_lines = lambda networks: engine.call(ring, networks)
-    return {f"sender-{mouth.network}": Speaker(store, mouth, bells[mouth.network]).run for mouth in mouths}
+    return {f"sender-{it.network}": OutboxSender(store, it, bells[it.network]).run for it in outlets}
 
 
 class _Clean:
@@ -166,7 +165,7 @@ class _Clean:
     def lines(self, event: str, rollout: Any, /, **facts: Any) -> tuple[Line, ...]:
         """See `core.ports.Voice`."""
         made = self._voice.lines(event, rollout, **facts)
-        return tuple(replace(line, text=self._redactor.text(line.text)) for line in made)
+        return tuple(line.with_texts(self._redactor.text) for line in made)
 
     def refusal(self, refusal: Refusal, begun: bool = False) -> str:
         """See `core.ports.Voice`."""

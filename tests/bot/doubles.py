@@ -12,7 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from quarterdeck.chat import Heard, Transport
+from quarterdeck.chat import Heard, IrcTransport, Transport
+from quarterdeck.core.model.line import Line, Utterance
 from quarterdeck.core.model.room import Room
 
 ROOT = Path(__file__).parents[2]
@@ -21,10 +22,13 @@ ROOT = Path(__file__).parents[2]
 class MemoryTransport:
     """A network that only remembers."""
 
+    repeats_show = True
+    words = IrcTransport.words
+
     def __init__(self, network: str, nick: str, rooms: Sequence[str]) -> None:
         self.network = network
         self.nick = nick
-        self.rooms = tuple(rooms)
+        self.rooms = tuple(map(self.room, rooms))
         self.up = True
         self.accounts_shown = True
         self.said: list[tuple[str, str]] = []
@@ -41,9 +45,13 @@ class MemoryTransport:
         """Nothing ever waits."""
         return True
 
-    def say(self, room_or_nick: str, text: str, *, urgent: bool = False, max_age: float = 120.0) -> Any:
+    def fit(self, line: Line) -> str:
+        """All of it."""
+        return line.whole
+
+    def say(self, utterance: Utterance, *, max_age: float = 120.0) -> Any:
         """Remember it."""
-        self.said.append((room_or_nick, text))
+        self.said.append((utterance.to, utterance.text))
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.set_result(None)
         return done
@@ -96,9 +104,10 @@ _numbers = itertools.count()
 
 def heard(text: str, room: str = "#deploy", account: str | None = "alice", **more: str) -> Heard:
     """A line as a transport would hand it over."""
+    network = more.get("network", "irc")
     return Heard(
-        network=more.get("network", "irc"),
-        room=room,
+        network=network,
+        room=Room(network, room.lower()) if room else None,
         nick=more.get("nick", "ali"),
         account=account,
         mask=more.get("mask", "u@host"),

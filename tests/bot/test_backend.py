@@ -20,7 +20,7 @@ from errbot.bootstrap import setup_bot
 
 from quarterdeck.chat import Heard
 from tests.bot.doubles import ROOT, AppDouble, MemoryTransport, heard, settings
-from tests.servers.irc_server import ACCOUNTS, IrcServer, Person, shared_server
+from tests.servers.irc_server import ACCOUNTS, IrcServer, Person, shared_server, until
 
 SECRET = "hunter2"
 ERROR = re.compile(r"internal error [0-9a-f]{6}; nothing more was done by this command")
@@ -410,17 +410,21 @@ async def test_a_sigterm_lets_the_last_answer_out_and_then_quits(scene: Scene) -
 
 @on_scene
 async def test_c3_a_lost_server_stops_no_plugin_and_the_answer_comes_after(tmp_path: Path) -> None:
-    """The server dies under a command: it ends well, and its answer is said when we are back."""
+    """The server dies under a command: it ends well while we are away, and its answer is said when we are back."""
     server = IrcServer()
     scene = await enter(server, tmp_path)
-    process = scene.process
+    process, end_of_command = scene.process, tmp_path / "end-of-command"
     try:
-        scene.alice.say("#deploy", "!slow 0.4")
+        scene.alice.say("#deploy", f"!until {end_of_command}")
         assert await scene.answers(scene.alice) == []
+        server.kill("atheme")  # without services we wait outside of every room
         server.kill("inspircd")
+        await until(lambda: "irc: disconnected" in process.log.read_text(), what="the outage noticed")
         server.start_ircd()
         again = await arrive_again(server)
-        await again.sees("PRIVMSG #deploy :slept 0.4")
+        end_of_command.touch()
+        server.start_services()
+        await again.sees("PRIVMSG #deploy :until end-of-command")
         assert "probe is deactivated" not in process.log.read_text()
         process.popen.send_signal(signal.SIGINT)
         assert await asyncio.to_thread(process.popen.wait, 15) == 0

@@ -10,10 +10,13 @@ import pytest
 import pytest_asyncio
 
 from quarterdeck.chat import ChatError, Heard, IrcTransport, Lost, Refused, Timing, TooOld, tls_context
+from quarterdeck.core.model.line import Urgency, Utterance
+from quarterdeck.core.model.room import Room
 from tests.servers.irc_server import ACCOUNTS, IrcServer, Person, shared_server, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+DEPLOY = Room("irc", "#deploy")
 QUICK = Timing(retry_login=0.2, rejoin=0.5, nick=0.5, services=0.3, sasl=2)
 
 
@@ -124,7 +127,7 @@ async def stage(server: IrcServer) -> AsyncIterator[Stage]:
     )
 
     async def flood() -> float:
-        futures = [flooder.transport.say("#flood", f"line {number}") for number in range(6)]
+        futures = [flooder.transport.say(Utterance("#flood", f"line {number}")) for number in range(6)]
         await asyncio.gather(*futures)
         return 0.0
 
@@ -161,7 +164,7 @@ async def test_an_account_is_told_by_the_network_and_not_by_the_nick(stage: Stag
     stage.alice.say("#deploy", "it is me")
     stage.mallory.say("#deploy", "it is me too")
     known, unknown = await stage.bot.hears("it is me"), await stage.bot.hears("it is me too")
-    assert (known.network, known.room, known.nick, known.account) == ("irc", "#deploy", "ali2", "alice")
+    assert (known.network, known.room, known.nick, known.account) == ("irc", DEPLOY, "ali2", "alice")
     assert known.mask == "u@127.0.0.1"
     assert known.msgid.startswith("0SB~")
     assert known.at.utcoffset() is not None
@@ -170,9 +173,9 @@ async def test_an_account_is_told_by_the_network_and_not_by_the_nick(stage: Stag
 
 
 async def test_private_lines_have_no_room(stage: Stage) -> None:
-    """What is said to us alone is heard with an empty room."""
+    """What is said to us alone is heard without a room."""
     stage.alice.say("QuarterDeck", "psst")
-    assert (await stage.bot.hears("psst")).room == ""
+    assert (await stage.bot.hears("psst")).room is None
 
 
 async def test_forged_tags_prove_nothing(stage: Stage) -> None:
@@ -194,7 +197,7 @@ async def test_k4_mixed_case_channel_names_are_one_room(stage: Stage) -> None:
     """A topic and a line for #DEPLOY are those of #deploy."""
     stage.sre1.send("TOPIC #Deploy :new topic", "MODE #DEPLOY +v ali2")
     stage.alice.say("#DEPLOY", "loud")
-    assert (await stage.bot.hears("loud")).room == "#deploy"
+    assert (await stage.bot.hears("loud")).room == DEPLOY
 
 
 async def test_s3_a_notice_is_never_heard(stage: Stage) -> None:
@@ -204,8 +207,8 @@ async def test_s3_a_notice_is_never_heard(stage: Stage) -> None:
 
 async def test_our_own_lines_and_lines_to_a_part_of_the_room_are_not_heard(stage: Stage) -> None:
     """The echo is a receipt, and what is said to the ops alone is not said to the room."""
-    await stage.bot.transport.say("#deploy", "!status")
-    await stage.bot.transport.say("quarterdeck", "!status")
+    await stage.bot.transport.say(Utterance("#deploy", "!status"))
+    await stage.bot.transport.say(Utterance("quarterdeck", "!status"))
     await only_hears_the_end(stage, stage.sre1, "PRIVMSG @#deploy :!status", "PRIVMSG $* :!status")
 
 
@@ -220,7 +223,7 @@ async def test_bytes_that_are_not_utf8_and_missing_arguments_end_nothing(stage: 
 async def test_o1_each_line_of_a_text_is_one_message_as_it_stands(stage: Stage) -> None:
     """A block is neither cut in a line nor rendered; empty lines and unsafe characters go."""
     text = "```\n- a: *b* _c_ <d>\n\n+ a: `e`\x00\x01\r\n\x07```"
-    await stage.bot.transport.say("#deploy", text)
+    await stage.bot.transport.say(Utterance("#deploy", text))
     await stage.alice.sees(r"PRIVMSG #deploy :```$")
     assert stage.alice.said("quarterdeck")[-4:] == ["```", "- a: *b* _c_ <d>", "+ a: `e`", "```"]
 
@@ -229,7 +232,7 @@ async def test_o2_o3_long_texts_arrive_whole_in_whole_characters(stage: Stage) -
     """Whatever its length, each byte of a text arrives and no character is broken."""
     for text in ("é" * 600 + "END", "x" * 447 + "END", "x" * 460 + "END", "€ " * 400 + "END"):
         since = len(stage.alice.raw)
-        await stage.bot.transport.say("#deploy", text)
+        await stage.bot.transport.say(Utterance("#deploy", text))
         await stage.alice.sees("END$", since=since)
         raw = [line for line in stage.alice.raw[since:] if b"PRIVMSG" in line]
         assert "".join(stage.alice.said("quarterdeck", since)) == text
@@ -239,7 +242,7 @@ async def test_o2_o3_long_texts_arrive_whole_in_whole_characters(stage: Stage) -
 
 async def test_a_text_is_said_when_the_server_has_all_of_it(stage: Stage) -> None:
     """The receipt follows the echo, and nothing is left open."""
-    await stage.bot.transport.say("#ops", "one\ntwo\nthree")
+    await stage.bot.transport.say(Utterance("#ops", "one\ntwo\nthree"))
     await stage.sre1.sees("PRIVMSG #ops :three")
     assert await stage.bot.transport.flush(1)
 
@@ -249,7 +252,7 @@ async def test_c7_threads_enter_by_one_door_and_the_loop_alone_writes(stage: Sta
     loop, since = asyncio.get_running_loop(), len(stage.sre1.lines)
 
     async def say(text: str) -> None:
-        await stage.bot.transport.say("#ops", text)
+        await stage.bot.transport.say(Utterance("#ops", text))
 
     def talk(thread: int) -> None:
         for number in range(5):
@@ -264,10 +267,10 @@ async def test_c7_threads_enter_by_one_door_and_the_loop_alone_writes(stage: Sta
 async def test_a_nick_that_is_not_there_is_refused(stage: Stage) -> None:
     """Saying something to nobody fails with the server's reason, and so does what is no target at all."""
     with pytest.raises(Refused, match="No such nick"):
-        await stage.bot.transport.say("nobody-here", "hello")
+        await stage.bot.transport.say(Utterance("nobody-here", "hello"))
     for target in ("#a,#b", "", "a b", ":x", "x\r\nQUIT"):
         with pytest.raises(Refused):
-            await stage.bot.transport.say(target, "hello")
+            await stage.bot.transport.say(Utterance(target, "hello"))
 
 
 async def test_somebody_away_still_gets_it(stage: Stage) -> None:
@@ -275,7 +278,7 @@ async def test_somebody_away_still_gets_it(stage: Stage) -> None:
     stage.alice.send("AWAY :lunch")
     await stage.alice.sees(" 306 ")
     async with asyncio.timeout(2):
-        await stage.bot.transport.say("ali2", "for later")
+        await stage.bot.transport.say(Utterance("ali2", "for later"))
     stage.alice.send("AWAY")
 
 
@@ -283,7 +286,7 @@ async def test_a_kick_is_followed_by_a_rejoin(stage: Stage) -> None:
     """Out of the room we say so and come back; what was to be said waits."""
     stage.sre1.send("KICK #deploy quarterdeck :out")
     await stage.bot.told("kicked from #deploy by sre1: out")
-    await stage.bot.transport.say("#deploy", "I am back")
+    await stage.bot.transport.say(Utterance("#deploy", "I am back"))
     await stage.alice.sees("PRIVMSG #deploy :I am back")
 
 
@@ -321,13 +324,13 @@ async def test_rooms_without_voice_or_entry_are_told_and_the_others_work(server:
     async with running(server, nick="qd2", account="qd2", rooms=rooms) as bot:
         await bot.up()
         with pytest.raises(Refused, match="#quiet"):
-            await bot.transport.say("#quiet", "hello")
+            await bot.transport.say(Utterance("#quiet", "hello"))
         await bot.told("cannot speak to #quiet")
         await bot.told("cannot join #secret")
-        await bot.transport.say("#ops", "here I am")
+        await bot.transport.say(Utterance("#ops", "here I am"))
         for room in ("#secret", "#elsewhere"):
             with pytest.raises(Refused, match="we are not in"):
-                await bot.transport.say(room, "hello")
+                await bot.transport.say(Utterance(room, "hello"))
 
 
 async def test_s1_c4_a_certificate_that_cannot_be_verified_is_named_and_not_accepted(
@@ -354,13 +357,15 @@ async def test_a_wrong_password_is_named_and_no_room_is_entered(server: IrcServe
 async def test_leaving_says_quit(server: IrcServer, stage: Stage) -> None:
     """Cancelled, the transport leaves politely, and what still waits fails."""
     async with running(server, nick="qd2", account="qd2", rooms=["#deploy"]) as bot:
-        waiting = bot.transport.say("#deploy", "never said")
-        early = bot.transport.say("#deploy", "too late", max_age=0.01)
+        waiting = bot.transport.say(Utterance("#deploy", "never said"))
+        early = bot.transport.say(Utterance("#deploy", "too late"), max_age=0.01)
         with pytest.raises(TooOld):
             await early
         await bot.up()
         await waiting
-        late = asyncio.gather(*(bot.transport.say("#deploy", "x") for _ in range(200)), return_exceptions=True)
+        late = asyncio.gather(
+            *(bot.transport.say(Utterance("#deploy", "x")) for _ in range(200)), return_exceptions=True
+        )
         await asyncio.sleep(0)
     await stage.alice.sees(":qd2!.* QUIT :leaving")
     assert isinstance((await late)[-1], Lost)
@@ -376,7 +381,7 @@ async def test_c2_o7_after_an_outage_we_are_back_identified_and_say_what_was_wai
         await until(lambda: not bot.transport.accounts_shown, what="no accounts shown")
         own_server.kill("inspircd")
         await bot.told("disconnected")
-        waiting = bot.transport.say("#deploy", "said during the outage", urgent=True)
+        waiting = bot.transport.say(Utterance("#deploy", "said during the outage", urgency=Urgency.VERDICT))
         own_server.start_ircd()
         await bot.told("the network offers no login just now")
         guest = await Person.arrive(own_server, "guest", "#deploy")
@@ -405,7 +410,7 @@ async def test_a_line_without_receipt_at_the_end_of_a_connection_is_lost(own_ser
     async with running(own_server) as bot:
         await bot.up()
         own_server.child("inspircd").process.send_signal(signal.SIGSTOP)
-        waiting = bot.transport.say("#deploy", "into the void")
+        waiting = bot.transport.say(Utterance("#deploy", "into the void"))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(waiting), 0.1)
         own_server.kill("inspircd")

@@ -14,7 +14,7 @@ import pytest
 from quarterdeck.adapters.store.sqlite import SqliteStore
 from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.errors import BusyError, StaleError
-from quarterdeck.core.model.line import Line
+from quarterdeck.core.model.line import Line, Urgency
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.debts import Debt
 from quarterdeck.core.rollout.records import Briefing, MergeIntent
@@ -75,9 +75,9 @@ def rollout(n: int = 1, service: str = "citoid", environments: tuple[str, ...] =
     )
 
 
-def said(text: str, urgent: bool = False, network: str = "irc") -> Line:
+def said(text: str, urgency: Urgency = Urgency.NEWS, network: str = "irc") -> Line:
     """A line for the channel."""
-    return Line(Room(network, "#deploy"), text, urgent)
+    return Line(Room(network, "#deploy"), text, urgency)
 
 
 async def accepted(store: Any, n: int = 1, takeover: tuple[int, ...] = (), **more: Any) -> Rollout:
@@ -287,7 +287,7 @@ async def test_a_group_is_found_by_each_of_its_services(world: World) -> None:
 
 async def test_lines_are_handed_over_once_urgent_first(world: World) -> None:
     """A claimed line is not handed over twice by one process; urgent ones go first; networks are apart."""
-    await world.store.say([said("a"), said("b", urgent=True), said("m", network="matrix"), said("c")])
+    await world.store.say([said("a"), said("b", Urgency.VERDICT), said("m", network="matrix"), said("c")])
     assert [r.line.text for r in await world.store.claim_lines("irc", 2)] == ["b", "a"]
     assert [r.line.text for r in await world.store.claim_lines("irc")] == ["c"]
     assert await world.store.claim_lines("irc") == ()

@@ -206,7 +206,7 @@ async def check_consistency(path: Path) -> None:
     """Lines exist exactly for the moves, and targets are held exactly by state."""
     with sqlite3.connect(path) as raw:
         assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        lines = {text for (text,) in raw.execute("SELECT text FROM outbox")}
+        lines = {text for (text,) in raw.execute("SELECT json_extract(line, '$.text') FROM outbox")}
         held = set(raw.execute("SELECT number, environment FROM targets"))
     raw.close()
     store = opened(path, "reader")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from quarterdeck.chat.irc.lines import TEXT_BYTES
 from quarterdeck.core.charts.facade import effective
 from quarterdeck.core.desk.actions import Actions
 from quarterdeck.core.desk.answers import Answers
@@ -154,7 +155,7 @@ class _Clean:
     def lines(self, event: str, rollout: Any, /, **facts: Any) -> tuple[Line, ...]:
         """See `ports.Voice`."""
         made = self.voice.lines(event, rollout, **facts)
-        return tuple(replace(line, text=self.redactor.text(line.text)) for line in made)
+        return tuple(line.with_texts(self.redactor.text) for line in made)
 
     def refusal(self, refusal: Refusal, begun: bool = False) -> str:
         """See `core.ports.Voice`."""
@@ -334,8 +335,9 @@ class Deck:
         self.store.tables.builds[PROJECT, change, IMAGE] = ready
 
     def said(self, network: str = "irc") -> list[str]:
-        """All lines for a network, in the order they were written."""
-        return [s.row.line.text for s in self.store.tables.outbox.values() if s.row.line.room.network == network]
+        """All lines for a network, in the order they were written, as IRC says them."""
+        rows = [said.row for said in self.store.tables.outbox.values()]
+        return [row.line.within(TEXT_BYTES) for row in rows if row.line.room.network == network]
 
     @property
     def last(self) -> str:

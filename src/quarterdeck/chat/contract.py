@@ -1,4 +1,8 @@
-"""What every transport hands over and promises, whatever the network."""
+"""What every transport hands over and promises, whatever the network.
+
+A transport knows all that is peculiar to its network: how long a line may be, which names mean the same room, whether
+a repeated line can be made invisible, and what people there call being identified. Nobody else needs to know it.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from quarterdeck.core.model.errors import TemporaryError
+from quarterdeck.core.model.line import Line, Utterance
+from quarterdeck.core.model.network import NetworkWords
 from quarterdeck.core.model.room import Room
 
 
@@ -37,8 +43,8 @@ class Heard:
 
     network: str
     """The transport's name, for example `irc`."""
-    room: str
-    """Lower case, `#deploy`; empty when it was said to us alone."""
+    room: Room | None
+    """Where it was said; None when it was said to us alone."""
     nick: str
     """As shown now; proves nothing."""
     account: str | None
@@ -58,6 +64,10 @@ class Transport(Protocol):
     """One network."""
 
     network: str
+    repeats_show: bool
+    """Whether people see a text twice that was said twice under one id."""
+    words: NetworkWords
+    """What the network calls its own things."""
 
     @property
     def up(self) -> bool:
@@ -68,8 +78,8 @@ class Transport(Protocol):
         """Our present nick there."""
 
     @property
-    def rooms(self) -> Sequence[str]:
-        """The home rooms, lower case, joined or not."""
+    def rooms(self) -> Sequence[Room]:
+        """The home rooms, joined or not."""
 
     def room(self, name: str) -> Room:
         """The room of that name, whatever its spelling: two names of one room give equal rooms.
@@ -87,15 +97,16 @@ class Transport(Protocol):
     async def flush(self, seconds: float) -> bool:
         """Wait until everything queued is said, at most so long; whether it is."""
 
-    def say(self, room_or_nick: str, text: str, *, urgent: bool = False, max_age: float = 120.0) -> Awaitable[None]:
-        """Queue a text, urgent ones first; each of its lines is one message, longer ones are split.
+    def fit(self, line: Line) -> str:
+        """The line as long as the network takes it whole; its link is never cut."""
+
+    def say(self, utterance: Utterance, *, max_age: float = 120.0) -> Awaitable[None]:
+        """Queue a text; what may not wait goes first.
 
         The returned future is done when the network has all of it, and need not be awaited.
 
         Args:
-            room_or_nick: where to.
-            text: any text; control characters that the network would misread are taken out.
-            urgent: a verdict, before any chatter.
+            utterance: what to say, where and how urgently.
             max_age: seconds until it is not worth saying any more.
 
         Raises:

@@ -203,7 +203,7 @@ class MemoryStore:
                 for said in t.outbox.values()
                 if said.row.line.room.network == network and not said.sent and said.claimed_by != self._incarnation
             ]
-            due = sorted(due, key=lambda s: (not s.row.line.urgent, s.row.id))[:limit]
+            due = sorted(due, key=lambda s: (s.row.line.urgency.may_wait, s.row.id))[:limit]
             for said in due:
                 t.outbox[said.row.id] = replace(said, claimed_by=self._incarnation)
         return tuple(replace(said.row, again=said.row.again or bool(said.claimed_by)) for said in due)

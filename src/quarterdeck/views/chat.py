@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from quarterdeck.core.model import place as places
 from quarterdeck.core.model.build import Build
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.errors import Refusal
-from quarterdeck.core.model.line import Line
+from quarterdeck.core.model.line import Line, Urgency
 from quarterdeck.core.model.question import Question
 from quarterdeck.core.model.reason import Reason
 from quarterdeck.core.model.room import Room
@@ -33,8 +34,17 @@ from quarterdeck.views.refusals import refusal_line, refusal_sentence
 LONG = 60.0
 #: the server admin log: the only room of a network of its own
 SAL = Room("sal", "")
-#: characters of a reason, from generous to curt, and whether what explains is left out
-CLIPS = ((400, False), (160, False), (100, False), (100, True), (60, True), (30, True))
+#: characters of a reason, from all of them to curt, and whether what explains is left out
+CLIPS = ((sys.maxsize, False), (400, False), (160, False), (100, False), (100, True), (60, True), (30, True))
+#: why a line is said; every other event is a rollout's end
+URGENCIES = {
+    "ask": Urgency.QUESTION,
+    "accepted": Urgency.PROGRESS,
+    "diff": Urgency.PROGRESS,  # it comes before the question about it, so it may not wait
+    "bad": Urgency.PROGRESS,
+    "back": Urgency.PROGRESS,
+    "still": Urgency.NEWS,
+}
 
 
 class ChatVoice:
@@ -67,9 +77,8 @@ class ChatVoice:
             return self._build(event, **facts)
         assert rollout is not None
         gather = getattr(self, f"_{event}")
-        text = self._say(event, rollout, gather(rollout, **facts))
-        # the diff comes before the question about it, so it may not be chatter that waits
-        return (Line(rollout.home, text, urgent=event != "still"),) if text else ()
+        line = self._say(event, rollout, gather(rollout, **facts))
+        return (line,) if line.text else ()
 
     def refusal(self, refusal: Refusal, begun: bool = False) -> str:
         """What is said to somebody who is refused; ends with "Nothing done" unless something was *begun* already."""
@@ -213,7 +222,7 @@ class ChatVoice:
             was=str(more.get("was", ""))[:19],
             now=build.digest[:19],
         )
-        return tuple(Line(room, words.fit(text)) for room in rooms)
+        return tuple(Line(room, words.one_line(text)) for room in rooms)
 
     def _since(self, counts: Mapping[str, int]) -> list[str]:
         """`3 commits since staging`, `9 since production`; production counts from the one furthest behind."""
@@ -243,11 +252,11 @@ class ChatVoice:
             serving=short_tag(situation.running(step.environment), suffix) if situation else "",
             untouched=rollout.listed(p for p in situation.untouched if p != step.environment) if situation else "",
         )
-        return words.fit(words.ascii_only(text))
+        return words.ascii_only(text)
 
     # -- helpers -----------------------------------------------------------------------------------------------
 
-    def _say(self, event: str, rollout: Rollout, facts: Mapping[str, Any]) -> str:
+    def _say(self, event: str, rollout: Rollout, facts: Mapping[str, Any]) -> Line:
         suffix = self._service(rollout).suffix
         ran = [tag for place in rollout.environments for tag in rollout.ran(place, rollout.part)]
         before = {short_tag(tag, suffix) for tag in ran if tag != rollout.tag}
@@ -270,13 +279,12 @@ class ChatVoice:
         }
         template = self._templates.get_template(f"{event}.j2")
         url = "" if event == "diff" and facts.get("lines") else f"{self._page}/{rollout.number}"
-        text = ""
+        forms: dict[str, None] = {}
         for clip, curt in CLIPS:  # a long reason is cut before anything that says what to do
             why = {"why": words.clip(str(facts["why"]), clip)} if "why" in facts else {}
-            text = template.render({**common, **facts, **why, "curt": curt})
-            if len(f"{text} {url}".encode()) <= words.LINE_BYTES:
-                break
-        return words.fit(text, url) if text.strip() else ""
+            forms[words.one_line(template.render({**common, **facts, **why, "curt": curt}))] = None
+        text, *shorter = forms
+        return Line(rollout.home, text, URGENCIES.get(event, Urgency.VERDICT), tuple(shorter), url)
 
     def _pending(self, rollout: Rollout, debts: Sequence[Debt]) -> str:
         """What this rollout merged and nobody applied yet, in rollout order."""

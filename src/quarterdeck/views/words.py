@@ -1,11 +1,9 @@
-"""Small words for people: durations, tags, lists, lines that fit. Pure."""
+"""Small words for people: durations, tags, lists. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-#: bytes a chat line may have, so that every network takes it whole
-LINE_BYTES = 400
 JOINER = "\N{ZERO WIDTH JOINER}"
 
 
@@ -44,15 +42,9 @@ def ascii_only(text: str) -> str:
     return safe.translate(str.maketrans("{|}", "(/)"))
 
 
-def fit(text: str, end: str = "", limit: int = LINE_BYTES) -> str:
-    """One line of at most *limit* bytes; what is cut goes before *end* (the URL, the next command), never in it."""
-    flat = " ".join(text.split())
-    whole = f"{flat} {end}" if end else flat
-    if len(whole.encode()) <= limit:
-        return whole
-    room = limit - len(end.encode()) - (5 if end else 4)
-    cut = flat.encode()[: max(room, 0)].decode("utf-8", "ignore").rstrip()
-    return f"{cut}… {end}" if end else f"{cut}…"
+def one_line(text: str) -> str:
+    """The text with single blanks where any white space was."""
+    return " ".join(text.split())
 
 
 def clip(text: str, limit: int) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from errbot import BotPlugin, CommandError, botcmd
 
@@ -27,7 +28,7 @@ class Probe(BotPlugin):
     def who(self, msg, args):
         """Tell what the backend says about the speaker."""
         heard = msg.extras["heard"]
-        return f"{msg.frm.person} {msg.frm.aclattr} {heard.room} {heard.text}"
+        return f"{msg.frm.person} {msg.frm.aclattr} {heard.room.name} {heard.text}"
 
     @botcmd
     def crash(self, msg, args):
@@ -60,6 +61,13 @@ class Probe(BotPlugin):
         """Take some time."""
         time.sleep(float(args))
         return f"slept {args}"
+
+    @botcmd
+    def until(self, msg, args):
+        """Take as long as it takes somebody to make a file."""
+        while not Path(args).exists():
+            time.sleep(0.01)
+        return f"until {Path(args).name}"
 
     @botcmd
     def stop(self, msg, args):

@@ -7,6 +7,7 @@ import pytest
 from quarterdeck.chat.contract import Heard
 from quarterdeck.chat.irc.hearing import Hearing
 from quarterdeck.chat.irc.lines import parse
+from quarterdeck.core.model.room import Room
 
 NOW = datetime(2026, 8, 17, 12, 0, 0, tzinfo=UTC)
 ALL = {"account-tag", "batch", "message-tags", "server-time"}
@@ -35,7 +36,7 @@ def test_a_live_line_is_heard_whole() -> None:
     """Account, id and time are the server's."""
     heard = Ears().hear("@time=2026-08-17T12:00:09.5Z;msgid=m1;account=alice :ali!u@h PRIVMSG #Deploy :!x  y ")
     at = datetime(2026, 8, 17, 12, 0, 9, 500000, UTC)
-    assert heard == Heard("irc", "#deploy", "ali", "alice", "u@h", "!x  y ", "m1", at)
+    assert heard == Heard("irc", Room("irc", "#deploy"), "ali", "alice", "u@h", "!x  y ", "m1", at)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +114,6 @@ def test_k5_rooms_with_other_marks_are_rooms_where_the_server_has_them() -> None
     for room in ("&loc", "+free", "!12345safe"):
         heard = ears.hear(f":a!u@h PRIVMSG {room} :x")
         assert heard is not None
-        assert heard.room == room
+        assert heard.room == Room("irc", room)
     ears.hearing.channel_types = "#"
     assert ears.hear(":a!u@h PRIVMSG &loc :x") is None

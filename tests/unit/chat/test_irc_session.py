@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from quarterdeck.chat import Heard, IrcTransport, Lost, Refused, Timing
+from quarterdeck.core.model.line import Urgency, Utterance
 
 CAPS = "account-notify account-tag batch echo-message labeled-response message-tags sasl=PLAIN server-time"
 
@@ -223,7 +224,7 @@ async def test_without_receipts_a_line_is_said_when_it_is_written(played: Played
     """A server with neither echo nor labels."""
     played.caps = "sasl account-tag"
     transport = played.start()
-    await asyncio.wait_for(transport.say("#deploy", "hello"), 5)
+    await asyncio.wait_for(transport.say(Utterance("#deploy", "hello")), 5)
     await played.gets("PRIVMSG #deploy :hello")
 
 
@@ -231,7 +232,7 @@ async def test_with_echoes_alone_receipts_come_in_order(played: Played) -> None:
     """Without labels the first echo in a room belongs to the first line said there."""
     played.caps = "sasl account-tag echo-message"
     transport = played.start()
-    first, second, third = (transport.say(to, "x") for to in ("#deploy", "#deploy", "nobody"))
+    first, second, third = (transport.say(Utterance(to, "x")) for to in ("#deploy", "#deploy", "nobody"))
     await played.gets("PRIVMSG nobody :x")
     await played.gets("PRIVMSG #deploy :x", 2)
     played.send(":qd!u@h PRIVMSG #Deploy :x", "PING :1")
@@ -248,8 +249,8 @@ async def test_a_line_that_is_never_confirmed_is_lost(played: Played) -> None:
     """The connection lives and the echo does not come: after a while nobody can tell."""
     transport = played.start(Timing(confirm=0.05))
     with pytest.raises(Lost, match="confirm"):
-        await transport.say("#deploy", "hello")
-    waiting = transport.say("#deploy", "two")
+        await transport.say(Utterance("#deploy", "hello"))
+    waiting = transport.say(Utterance("#deploy", "two"))
     await played.gets("PRIVMSG #deploy :two")
     played.hang_up()
     with pytest.raises(Lost):
@@ -260,9 +261,9 @@ async def test_a_verdict_passes_a_long_text(played: Played) -> None:
     """Between two lines of chatter something urgent goes first, the chatter stays in order."""
     played.caps = "sasl account-tag"
     transport = played.start(burst=10, rate=50)
-    chatter = transport.say("#deploy", "\n".join(str(n) for n in range(8)))
+    chatter = transport.say(Utterance("#deploy", "\n".join(str(n) for n in range(8))))
     await played.gets("PRIVMSG #deploy :1")
-    await transport.say("#deploy", "VERDICT", urgent=True)
+    await transport.say(Utterance("#deploy", "VERDICT", urgency=Urgency.VERDICT))
     await chatter
     await played.gets("PRIVMSG #deploy :7")
     said = [line.rpartition(":")[2] for line in played.lines if line.startswith("PRIVMSG")]

@@ -45,7 +45,7 @@ async def test_law_2_what_is_said_was_saved_before(deck: Deck) -> None:
         )
     assert deck.said() == before
     rows = await deck.store.claim_lines("irc")
-    assert [row.line.text for row in rows] == before
+    assert [row.line.whole for row in rows] == before
     again = await deck.store.reborn("second").claim_lines("irc")
     assert all(row.again for row in again), "handed over and never confirmed: due again, marked"
 

@@ -75,8 +75,8 @@ outbox = Table(
     Column("id", Integer, primary_key=True),
     Column("network", Text, nullable=False),
     Column("room", Text, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("urgent", Boolean, nullable=False),
+    Column("may_wait", Boolean, nullable=False),
+    Column("line", Text, nullable=False),  # all of it as JSON
     Column("created", Text, nullable=False),
     Column("claimed_by", Text, nullable=False),  # incarnation of the process that has it; empty: nobody
     Column("again", Boolean, nullable=False),
@@ -151,9 +151,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         number INTEGER NOT NULL REFERENCES rollouts (number), UNIQUE (file, scalar))""",
         "CREATE INDEX write_sets_by_number ON write_sets (number)",
         """CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, network TEXT NOT NULL,
-        room TEXT NOT NULL, text TEXT NOT NULL, urgent BOOLEAN NOT NULL, created TEXT NOT NULL,
+        room TEXT NOT NULL, may_wait BOOLEAN NOT NULL, line TEXT NOT NULL, created TEXT NOT NULL,
         claimed_by TEXT NOT NULL DEFAULT '', again BOOLEAN NOT NULL DEFAULT 0, sent_at TEXT)""",
-        "CREATE INDEX outbox_unsent ON outbox (network, urgent, id) WHERE sent_at IS NULL",
+        "CREATE INDEX outbox_unsent ON outbox (network, may_wait, id) WHERE sent_at IS NULL",
         """CREATE TABLE inbox (network TEXT NOT NULL, msgid TEXT NOT NULL, room TEXT NOT NULL,
         account TEXT NOT NULL, text TEXT NOT NULL, at TEXT NOT NULL, UNIQUE (network, msgid))""",
         """CREATE TABLE builds (project TEXT NOT NULL, change INTEGER NOT NULL, image TEXT NOT NULL,

@@ -28,7 +28,6 @@ from quarterdeck.adapters.store.schema import audit, builds, cursors, debts, inb
 from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.errors import PermanentError, StaleError, TemporaryError
 from quarterdeck.core.model.line import Line
-from quarterdeck.core.model.room import Room
 from quarterdeck.core.ports.store import AuditRow, HeldTarget, OutboxRow
 from quarterdeck.core.rollout import codec, holding
 from quarterdeck.core.rollout.debts import Debt
@@ -267,8 +266,8 @@ class SqliteStore:
                 insert(outbox).values(
                     network=line.room.network,
                     room=line.room.name,
-                    text=line.text,
-                    urgent=line.urgent,
+                    may_wait=line.urgency.may_wait,
+                    line=codec.dumps(line),
                     created=at,
                     claimed_by="",
                     again=False,
@@ -282,14 +281,14 @@ class SqliteStore:
     def _claim(self, c: Connection, network: str, limit: int) -> tuple[OutboxRow, ...]:
         due = (outbox.c.sent_at.is_(None)) & (outbox.c.claimed_by != self._incarnation)
         query = select(outbox).where((outbox.c.network == network) & due)
-        found = c.execute(query.order_by(outbox.c.urgent.desc(), outbox.c.id).limit(limit)).all()
+        found = c.execute(query.order_by(outbox.c.may_wait, outbox.c.id).limit(limit)).all()
         ids = [row.id for row in found]
         if ids:
             c.execute(update(outbox).where(outbox.c.id.in_(ids)).values(claimed_by=self._incarnation))
         return tuple(
             OutboxRow(
                 id=row.id,
-                line=Line(Room(row.network, row.room), row.text, row.urgent),
+                line=codec.loads(Line, row.line),
                 created=codec.moment(row.created),
                 again=row.again or bool(row.claimed_by),
             )

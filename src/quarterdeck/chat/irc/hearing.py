@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from quarterdeck.chat.contract import Heard
 from quarterdeck.chat.irc.lines import Line, fold, server_time
+from quarterdeck.core.model.room import Room
 
 OLDEST = timedelta(seconds=60)
 """A line with an older server-time is history, whatever else it says."""
@@ -72,7 +73,7 @@ class Hearing:
         trusted = "message-tags" in self.caps
         return Heard(
             network=self._network,
-            room="" if private else target.lower(),
+            room=None if private else Room(self._network, fold(target)),
             nick=line.nick,
             account=(line.tags.get("account") or None) if "account-tag" in self.caps else None,
             mask=line.mask,

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from irc.message import Arguments, Tag
 from irc.strings import lower
 
+TEXT_BYTES = 400
+"""A line of ours has no more, so that every server takes it whole behind whatever prefix others see."""
 WIRE_BYTES = 512
 """A line with its prefix and CR LF, tags not counted; servers cut the rest off silently."""
 

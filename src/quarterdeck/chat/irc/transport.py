@@ -14,9 +14,11 @@ from typing import Any
 from quarterdeck.chat.contract import Heard, Lost, Refused
 from quarterdeck.chat.irc.connection import ClosedError, Connection, Timing
 from quarterdeck.chat.irc.identity import Identity
-from quarterdeck.chat.irc.lines import clean, fold, parse, room_for_text, split
+from quarterdeck.chat.irc.lines import TEXT_BYTES, clean, fold, parse, room_for_text, split
 from quarterdeck.chat.irc.queue import SendQueue
 from quarterdeck.chat.irc.session import Session
+from quarterdeck.core.model.line import Line, Utterance
+from quarterdeck.core.model.network import NetworkWords
 from quarterdeck.core.model.room import Room
 
 _TARGET = re.compile(r"[^\s,:!@\x00-\x20][^\s,!@\x00-\x20]*")
@@ -27,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class IrcTransport:
-    """One network; see `quarterdeck.chat.Transport`. All methods belong to the loop that runs `run`.
+    """One IRC network; see `quarterdeck.chat.Transport`. All methods belong to the loop that runs `run`.
 
     Args:
         host: of the server.
@@ -51,6 +53,13 @@ class IrcTransport:
     Raises:
         ValueError: nick, account or password is empty.
     """
+
+    repeats_show = True
+    words = NetworkWords(
+        unidentified="you are not identified to services, so I cannot know you",
+        identify="/msg NickServ IDENTIFY",
+        accounts_hidden="the network shows no accounts just now (services split?)",
+    )
 
     def __init__(
         self,
@@ -110,13 +119,13 @@ class IrcTransport:
         return self._session.nick if self._session else self._wanted_nick
 
     @property
-    def rooms(self) -> tuple[str, ...]:
-        """The home rooms, lower case, joined or not."""
-        return tuple(self._rooms.values())
+    def rooms(self) -> tuple[Room, ...]:
+        """The home rooms, joined or not."""
+        return tuple(map(self.room, self._rooms))
 
     def room(self, name: str) -> Room:
         """The room of that name: IRC does not tell `#Deploy` from `#deploy`."""
-        return Room(self.network, name.lower())
+        return Room(self.network, fold(name))
 
     @property
     def accounts_shown(self) -> bool:
@@ -124,16 +133,19 @@ class IrcTransport:
         session = self._session
         return bool(session and "account-tag" in session.caps and session.services_linked and session.account)
 
-    def say(
-        self, room_or_nick: str, text: str, *, urgent: bool = False, max_age: float = 120.0
-    ) -> asyncio.Future[None]:
-        """Queue a text; see `Transport.say`. What waits stays queued over a reconnect."""
-        if why := self._hopeless(room_or_nick):
+    def fit(self, line: Line) -> str:
+        """The line in at most 400 bytes; see `Transport.fit`."""
+        return line.within(TEXT_BYTES)
+
+    def say(self, utterance: Utterance, *, max_age: float = 120.0) -> asyncio.Future[None]:
+        """Queue a text; see `Transport.say`. What waits stays queued over a reconnect. IRC has no use for the id."""
+        target = self._rooms.get(fold(utterance.to), utterance.to)
+        if why := self._hopeless(target):
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             future.set_exception(Refused(why))
             future.exception()  # looked at, so asyncio does not complain if nobody waits for it
             return future
-        future = self._queue.put(room_or_nick, clean(text), urgent, max_age)
+        future = self._queue.put(target, clean(utterance.text), not utterance.urgency.may_wait, max_age)
         if not future.done():
             self._open.add(future)
             future.add_done_callback(self._open.discard)

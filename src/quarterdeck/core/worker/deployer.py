@@ -20,7 +20,7 @@ from quarterdeck.core.model.errors import (
     StopRequested,
     TemporaryError,
 )
-from quarterdeck.core.model.line import Line
+from quarterdeck.core.model.line import Line, Urgency
 from quarterdeck.core.rollout import holding
 from quarterdeck.core.rollout.debts import Debt
 from quarterdeck.core.rollout.naming import change_id
@@ -294,7 +294,11 @@ class Deployer:
             lines = self.world.voice.lines(event, rollout, why=why, situation=situation)
         except Exception:  # an end is saved even where the words for it fail
             log.exception("rollout #%s: no words for its end", rollout.number)
-            lines = (Line(rollout.home, f"#{rollout.number} {rollout.service} {event.upper()}: {why}", urgent=True),)
+            lines = (
+                Line(
+                    rollout.home, f"#{rollout.number} {rollout.service} {event.upper()}: {why}", urgency=Urgency.VERDICT
+                ),
+            )
         step = rollout.current
         mine = step and rollout.step(StepName.APPLY, step.environment, step.stage)
         if step and mine and mine.state is not StepState.TODO:  # its START wants an end; what never began has none
