@@ -14,9 +14,16 @@ import pytest
 from quarterdeck.adapters.git.charts import GitCharts
 from quarterdeck.cli.checkout import Checkout
 from quarterdeck.core.charts.editing.bump import bump
-from quarterdeck.core.charts.editing.request import Outcome, Request
-from quarterdeck.core.charts.reading.layers import Files, Finding, Shelf, find, load, names
-from quarterdeck.core.charts.reading.parts import divide
+from quarterdeck.core.charts.editing.request import BumpOutcome, BumpRequest
+from quarterdeck.core.charts.reading.layers import (
+    FileTree,
+    ParsedFiles,
+    ServiceTags,
+    read_service,
+    service_names,
+    service_tags,
+)
+from quarterdeck.core.charts.reading.parts import image_groups
 from quarterdeck.core.ports.charts import Tree
 from tests.servers.git_server import GitRepository
 
@@ -39,7 +46,7 @@ class Both:
     @property
     def services(self) -> tuple[str, ...]:
         """Their names."""
-        return names(self.disk, self.services_dir)
+        return service_names(self.disk, self.services_dir)
 
     async def tree(self, service: str) -> Tree:
         """A service's tree from git."""
@@ -72,34 +79,34 @@ async def both(request: pytest.FixtureRequest, repository: GitRepository, tmp_pa
     """Each group of services that is there."""
     services_dir = f"helmfile.d/{request.param}"
     disk = await asyncio.to_thread(Checkout, Path(CHARTS), services_dir)
-    if not names(disk, services_dir):
+    if not service_names(disk, services_dir):
         pytest.skip(f"this checkout has no {services_dir}")
     git = GitCharts(f"file://{repository.folder}", "master", tmp_path / "charts.git", services_dir=services_dir)
     return Both(services_dir, disk, git, await git.tip())
 
 
-def found(tree: Files, services_dir: str, service: str) -> Finding:
+def found(tree: FileTree, services_dir: str, service: str) -> ServiceTags:
     """All about a service's tags."""
-    shelf = Shelf(tree)
-    loaded = load(shelf, services_dir, service)
+    shelf = ParsedFiles(tree)
+    loaded = read_service(shelf, services_dir, service)
     assert loaded is not None
-    return find(shelf, loaded)
+    return service_tags(shelf, loaded)
 
 
-def requests(tree: Files, services_dir: str, service: str) -> Iterator[Request]:
+def requests(tree: FileTree, services_dir: str, service: str) -> Iterator[BumpRequest]:
     """A bump of everything, of each part, of each environment, and a pin there."""
-    shelf = Shelf(tree)
-    loaded = load(shelf, services_dir, service)
+    shelf = ParsedFiles(tree)
+    loaded = read_service(shelf, services_dir, service)
     assert loaded is not None
-    yield Request(services_dir, service, NEW)
-    for part in divide(loaded, find(shelf, loaded)):
-        yield Request(services_dir, service, NEW, part.name)
+    yield BumpRequest(services_dir, service, NEW)
+    for part in image_groups(loaded, service_tags(shelf, loaded)):
+        yield BumpRequest(services_dir, service, NEW, part.name)
         for environment in loaded.environments:
-            yield Request(services_dir, service, NEW, part.name, environments=(environment,))
-            yield Request(services_dir, service, NEW, part.name, environments=(environment,), pin=True)
+            yield BumpRequest(services_dir, service, NEW, part.name, environments=(environment,))
+            yield BumpRequest(services_dir, service, NEW, part.name, environments=(environment,), pin=True)
 
 
-def told(outcome: Outcome | None) -> object:
+def told(outcome: BumpOutcome | None) -> object:
     """What must be the same."""
     assert outcome is not None
     return outcome.changes, outcome.side_effects, outcome.before, outcome.after, outcome.notes, outcome.refusals

@@ -16,11 +16,19 @@ from quarterdeck.cli.checkout import Checkout, write
 from quarterdeck.core.charts.editing.bump import bump
 from quarterdeck.core.charts.editing.by_key import parse_key
 from quarterdeck.core.charts.editing.patch import unified
-from quarterdeck.core.charts.editing.request import FileChange, Outcome, Request
+from quarterdeck.core.charts.editing.request import BumpOutcome, BumpRequest, FileChange
 from quarterdeck.core.charts.keys import dotted
 from quarterdeck.core.charts.reading.document import BOM, LOADER
-from quarterdeck.core.charts.reading.layers import Finding, Row, Service, Shelf, find, load, names
-from quarterdeck.core.charts.reading.parts import Known, divide
+from quarterdeck.core.charts.reading.layers import (
+    ParsedFiles,
+    ReleaseTag,
+    ServiceFiles,
+    ServiceTags,
+    read_service,
+    service_names,
+    service_tags,
+)
+from quarterdeck.core.charts.reading.parts import CatalogueImages, image_groups
 
 CHANGED, FAILED, USAGE, NOTHING, REFUSED = 0, 1, 2, 3, 4
 
@@ -29,7 +37,7 @@ class UsageError(Exception):
     """The command line makes no sense, or names what is not there."""
 
 
-def run(charts: Path, request: Request, to_write: bool, form: str) -> int:
+def run(charts: Path, request: BumpRequest, to_write: bool, form: str) -> int:
     """Print the edit and return the exit status.
 
     Raises:
@@ -69,14 +77,14 @@ def inside(charts: Path, services_dir: str) -> str:
     return folder
 
 
-def _near(tree: Checkout, request: Request) -> str:
+def _near(tree: Checkout, request: BumpRequest) -> str:
     import difflib
 
-    close = difflib.get_close_matches(request.service, names(tree, tree.services_dir), 1)
+    close = difflib.get_close_matches(request.service, service_names(tree, tree.services_dir), 1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def as_json(outcome: Outcome) -> dict[str, Any]:
+def as_json(outcome: BumpOutcome) -> dict[str, Any]:
     """An outcome for programs; offsets are bytes in the old file."""
     return {
         "files": [
@@ -117,7 +125,7 @@ def _spans(change: FileChange) -> list[dict[str, Any]]:
     ]
 
 
-def _row(row: Row, part: str = "") -> dict[str, Any]:
+def _row(row: ReleaseTag, part: str = "") -> dict[str, Any]:
     named = {"part": part} if part else {}
     return {
         "service": row.service,
@@ -136,7 +144,7 @@ def _row(row: Row, part: str = "") -> dict[str, Any]:
 
 def request_of(
     services_dir: str, service: str, tag: str, keys: Sequence[str], catalogue: Path | None, **more: Any
-) -> Request:
+) -> BumpRequest:
     """The request that a command line makes.
 
     Raises:
@@ -159,10 +167,10 @@ def request_of(
     if not tag and (not parsed or not all(key.tag for key in parsed)):
         raise UsageError("TAG is missing")
     known = read_catalogue(catalogue, service) if catalogue else None
-    return Request(services_dir=services_dir, service=service, tag=tag, keys=parsed, known=known, **more)
+    return BumpRequest(services_dir=services_dir, service=service, tag=tag, keys=parsed, known=known, **more)
 
 
-def read_catalogue(path: Path, service: str) -> Known | None:
+def read_catalogue(path: Path, service: str) -> CatalogueImages | None:
     """What a catalogue says of a service's images.
 
     Raises:
@@ -178,31 +186,31 @@ def read_catalogue(path: Path, service: str) -> Known | None:
         parts = {
             str(n): tuple(map(str, (p.get("images") or {}).values())) for n, p in (entry.get("parts") or {}).items()
         }
-        return Known(str(entry.get("image") or ""), parts)
+        return CatalogueImages(str(entry.get("image") or ""), parts)
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise UsageError(f"{path} is no catalogue: {error}") from error
 
 
 def survey(
     charts: Path, services_dirs: Iterable[str], wanted: Sequence[str]
-) -> tuple[list[tuple[Service, Finding, Shelf]], list[str]]:
+) -> tuple[list[tuple[ServiceFiles, ServiceTags, ParsedFiles]], list[str]]:
     """Services with all about their tags, and wanted names that are nowhere.
 
     Raises:
         UsageError: a folder has no services.
         OSError: something cannot be read.
     """
-    found: list[tuple[Service, Finding, Shelf]] = []
+    found: list[tuple[ServiceFiles, ServiceTags, ParsedFiles]] = []
     for services_dir in (inside(charts, name) for name in services_dirs):
         tree = Checkout(charts, services_dir)
-        shelf = Shelf(tree)
-        there = names(tree, tree.services_dir)
+        shelf = ParsedFiles(tree)
+        there = service_names(tree, tree.services_dir)
         if not there:
             raise UsageError(f"no services in {services_dir}")
         for name in wanted or there:
-            service = load(shelf, tree.services_dir, name) if name in there else None
+            service = read_service(shelf, tree.services_dir, name) if name in there else None
             if service is not None:
-                found.append((service, find(shelf, service), shelf))
+                found.append((service, service_tags(shelf, service), shelf))
     have = {service.name for service, _, _ in found}
     return found, [name for name in wanted if name not in have]
 
@@ -219,7 +227,7 @@ def versions(charts: Path, services_dirs: Sequence[str], wanted: Sequence[str], 
         raise UsageError(f"no service {', '.join(missing)} in {', '.join(services_dirs)}")
     rows: list[dict[str, Any]] = []
     for service, finding, _ in found:
-        parts = {row.id: part.name for part in divide(service, finding) for row in part.rows}
+        parts = {row.id: part.name for part in image_groups(service, finding) for row in part.rows}
         rows += [
             _row(row, parts.get(row.id, "-")) for row in sorted(finding.rows, key=lambda r: (r.kind != "main", r.kind))
         ]

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from quarterdeck.cli.checkout import Checkout
 from quarterdeck.core.charts.editing.bump import bump
-from quarterdeck.core.charts.editing.request import Outcome, Request
-from quarterdeck.core.charts.reading.layers import Shelf, find, load, names
-from quarterdeck.core.charts.reading.parts import Part, divide
+from quarterdeck.core.charts.editing.request import BumpOutcome, BumpRequest
+from quarterdeck.core.charts.reading.layers import ParsedFiles, read_service, service_names, service_tags
+from quarterdeck.core.charts.reading.parts import ImageGroup, image_groups
 
 _TAG, _DIGEST = "2099-12-31-235959-report", f"@sha256:{'0' * 64}"
 
@@ -37,21 +37,21 @@ def report(charts: Path, services_dir: str = "helmfile.d/services") -> Iterator[
         OSError: the checkout cannot be read.
     """
     tree = Checkout(charts, services_dir)
-    shelf = Shelf(tree)
-    for name in names(tree, tree.services_dir):
-        service = load(shelf, tree.services_dir, name)
+    shelf = ParsedFiles(tree)
+    for name in service_names(tree, tree.services_dir):
+        service = read_service(shelf, tree.services_dir, name)
         if service is None:
             continue
-        parts = divide(service, find(shelf, service))
+        parts = image_groups(service, service_tags(shelf, service))
         yield _try(tree, name, "", parts)
         if len(parts) > 1:
             yield from (_try(tree, name, part.name, (part,)) for part in parts)
 
 
-def _try(tree: Checkout, name: str, part: str, parts: Sequence[Part]) -> Result:
+def _try(tree: Checkout, name: str, part: str, parts: Sequence[ImageGroup]) -> Result:
     digest = any("sha256:" in scalar.tag for p in parts for scalar in p.scalars)
     tag = _TAG + (_DIGEST if digest else "")
-    outcome = bump(tree, Request(tree.services_dir, name, tag, part))
+    outcome = bump(tree, BumpRequest(tree.services_dir, name, tag, part))
     if outcome is None or outcome.refusals:
         why = str(outcome.refusals[0]) if outcome else "not found"
         return Result(name, part, "refused", why)
@@ -69,7 +69,7 @@ def _try(tree: Checkout, name: str, part: str, parts: Sequence[Part]) -> Result:
     )
 
 
-def _wrong(outcome: Outcome, tag: str, asked: set[object]) -> str:
+def _wrong(outcome: BumpOutcome, tag: str, asked: set[object]) -> str:
     """What is wrong with an edit, "" if nothing is: checked on the texts, apart from the edit's own proof."""
     if not outcome.changes:
         return "nothing changed"

@@ -56,7 +56,7 @@ class Member:
         return spoken_target(self.service.name, self.part)
 
     @property
-    def known(self) -> facade.Known:
+    def known(self) -> facade.CatalogueImages:
         """What the catalogue tells the values editor."""
         return known(self.service)
 
@@ -174,10 +174,10 @@ def _placed(effect: Mapping[str, tuple[str, str]], name: str, own: str) -> dict[
     return {places.named(*places.split(place, name), own): tags for place, tags in effect.items()}
 
 
-def known(service: Service) -> facade.Known:
+def known(service: Service) -> facade.CatalogueImages:
     """What the catalogue says of a service's images."""
     parts = {name: tuple(dict.fromkeys(part.images.values())) for name, part in service.parts.items()}
-    return facade.Known(service.image, parts, service.image_suffix)
+    return facade.CatalogueImages(service.image, parts, service.image_suffix)
 
 
 def whole(service: Service) -> Member:

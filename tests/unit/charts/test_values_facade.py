@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from quarterdeck.core.charts.facade import (
     ALL,
-    Found,
-    Known,
+    CatalogueImages,
     ReleaseImage,
+    TagLocation,
     effective,
     environments,
     parts_of,
@@ -119,7 +119,7 @@ def test_an_unclear_helmfile_is_refused(files: dict[str, bytes], words: str) -> 
 
 def test_the_shared_tag_serves_all() -> None:
     """One plain scalar in values.yaml is the tag of every environment."""
-    found = Found(OLD, SHARED, "main_app.version", 5)
+    found = TagLocation(OLD, SHARED, "main_app.version", 5)
     assert effective(tree(), D) == {"staging": found, "eqiad": found, "codfw": found}
     assert effective(tree(), D, ("eqiad",)) == {"eqiad": found}
     with pytest.raises(EditRefusedError, match="no environment beta"):
@@ -275,7 +275,7 @@ PARTED = tree(
     values__main=f"main_app:\n  image: wikimedia/one\n  version: {OLD}\n".encode(),
     values__canary=f"main_app:\n  image: wikimedia/two\n  version: {OLD}\n".encode(),
 )
-PARTED_KNOWN = Known("", {"first": ("wikimedia/one",), "second": ("registry/wikimedia/two",)})
+PARTED_KNOWN = CatalogueImages("", {"first": ("wikimedia/one",), "second": ("registry/wikimedia/two",)})
 
 
 def parted() -> Tree:
@@ -311,9 +311,11 @@ def test_one_part_is_edited_alone_and_all_together() -> None:
 
 def test_the_catalogues_image_decides_which_part_is_the_services_own() -> None:
     """Of several images the one that its code repository builds is meant."""
-    edit = plan(parted(), D, ("eqiad",), NEW, Known("wikimedia/two"))
+    edit = plan(parted(), D, ("eqiad",), NEW, CatalogueImages("wikimedia/two"))
     assert list(edit.files) == [f"{D}/values-canary.yaml"]
-    assert effective(parted(), D, ("eqiad",), Known("wikimedia/two"))["eqiad"].file == f"{D}/values-canary.yaml"
+    assert (
+        effective(parted(), D, ("eqiad",), CatalogueImages("wikimedia/two"))["eqiad"].file == f"{D}/values-canary.yaml"
+    )
 
 
 def test_release_images_are_those_the_registry_has() -> None:
@@ -322,13 +324,13 @@ def test_release_images_are_those_the_registry_has() -> None:
         "canary": (ReleaseImage("registry/wikimedia/two", OLD),)
     }
     assert set(release_images(parted(), D, "eqiad", PARTED_KNOWN)) == {"main", "canary"}
-    assert release_images(parted(), D, "eqiad", Known("wikimedia/one")) == {
+    assert release_images(parted(), D, "eqiad", CatalogueImages("wikimedia/one")) == {
         "main": (ReleaseImage("wikimedia/one", OLD),)
     }
     boxed = tree(b'shellbox:\n  version: "1.0"\n', staging=b"shellbox:\n  flavour: score83\n")
-    (image,) = release_images(boxed, D, "staging", Known("wikimedia/shellbox"))["main"]
+    (image,) = release_images(boxed, D, "staging", CatalogueImages("wikimedia/shellbox"))["main"]
     assert image.reference == "wikimedia/shellbox:1.0-score83"
-    (image,) = release_images(boxed, D, "eqiad", Known("wikimedia/shellbox", end="-score"))["main"]
+    (image,) = release_images(boxed, D, "eqiad", CatalogueImages("wikimedia/shellbox", end="-score"))["main"]
     assert image.reference == "wikimedia/shellbox:1.0-score"
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from quarterdeck.core.charts.editing.bump import bump
 from quarterdeck.core.charts.editing.by_key import parse_key
 from quarterdeck.core.charts.editing.patch import unified
-from quarterdeck.core.charts.editing.request import Key, Outcome, Request
+from quarterdeck.core.charts.editing.request import BumpOutcome, BumpRequest, KeyOption
 from quarterdeck.core.charts.facade import effective, environments, plan, timeout
 from quarterdeck.core.charts.keys import dotted, undotted
-from quarterdeck.core.charts.reading.layers import Shelf, find, load
+from quarterdeck.core.charts.reading.layers import ParsedFiles, read_service, service_tags
 from quarterdeck.core.model.errors import EditRefusedError
 from quarterdeck.core.ports.charts import Tree
 
@@ -55,14 +55,14 @@ def tree(values: bytes, **more: bytes) -> Tree:
     return Tree("c0ffee", files, {}, {})
 
 
-def moved(files: Tree, tag: str = NEW, **more: object) -> Outcome:
+def moved(files: Tree, tag: str = NEW, **more: object) -> BumpOutcome:
     """A bump of citoid."""
-    outcome = bump(files, Request(S, "citoid", tag, **more))  # type: ignore[arg-type]
+    outcome = bump(files, BumpRequest(S, "citoid", tag, **more))  # type: ignore[arg-type]
     assert outcome is not None
     return outcome
 
 
-def after(files: Tree, outcome: Outcome) -> Tree:
+def after(files: Tree, outcome: BumpOutcome) -> Tree:
     """The tree with an outcome written."""
     contents: dict[str, bytes] = dict(files.files)
     for change in outcome.changes:
@@ -211,10 +211,10 @@ def _everything(files: Tree) -> None:
         {"environments": ("staging",), "pin": True},
         {"unpin": True},
         {"releases": ("main",)},
-        {"keys": (Key("", ("main_app", "version")),)},
+        {"keys": (KeyOption("", ("main_app", "version")),)},
     ]
     for more in requests:
-        outcome = bump(files, Request(S, "citoid", NEW, **more))  # type: ignore[arg-type]
+        outcome = bump(files, BumpRequest(S, "citoid", NEW, **more))  # type: ignore[arg-type]
         if outcome is None:
             continue
         assert not (outcome.changes and outcome.refusals)
@@ -225,10 +225,10 @@ def _everything(files: Tree) -> None:
         with contextlib.suppress(EditRefusedError):
             ask()
     timeout(files, D)
-    shelf = Shelf(files)
-    service = load(shelf, S, "citoid")
+    shelf = ParsedFiles(files)
+    service = read_service(shelf, S, "citoid")
     if service is not None:
-        find(shelf, service)
+        service_tags(shelf, service)
 
 
 def test_aliases_within_aliases_end() -> None:

@@ -13,14 +13,21 @@ from dataclasses import dataclass, field, replace
 from quarterdeck.core.charts.conventions import HELMFILE_NAMES
 from quarterdeck.core.charts.editing.bump import bump
 from quarterdeck.core.charts.editing.choosing import choose_part
-from quarterdeck.core.charts.editing.request import FileChange, Outcome, Request
+from quarterdeck.core.charts.editing.request import BumpOutcome, BumpRequest, FileChange
 from quarterdeck.core.charts.keys import dotted
 from quarterdeck.core.charts.reading import helmfile as helmfiles
 from quarterdeck.core.charts.reading import images as of_images
-from quarterdeck.core.charts.reading.images import PartFound, ReleaseImage
-from quarterdeck.core.charts.reading.layers import Finding, Row, Service, Shelf, find, load
-from quarterdeck.core.charts.reading.parts import Known, matches
-from quarterdeck.core.charts.refusals import Refusal, RefusedError, refuse
+from quarterdeck.core.charts.reading.images import PartInFiles, ReleaseImage
+from quarterdeck.core.charts.reading.layers import (
+    ParsedFiles,
+    ReleaseTag,
+    ServiceFiles,
+    ServiceTags,
+    read_service,
+    service_tags,
+)
+from quarterdeck.core.charts.reading.parts import CatalogueImages, matches
+from quarterdeck.core.charts.refusals import Obstacle, RefusedError, refuse
 from quarterdeck.core.model import place as places
 from quarterdeck.core.model.errors import EditRefusedError
 from quarterdeck.core.ports.charts import Tree
@@ -31,7 +38,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Found:
+class TagLocation:
     """Where an environment's tag stands.
 
     Attributes:
@@ -117,7 +124,7 @@ def timeout(tree: Tree, directory: str) -> int:
     return int(found[0]["seconds"]) if found else 300
 
 
-def parts_of(tree: Tree, directory: str, known: Known | None = None) -> tuple[PartFound, ...]:
+def parts_of(tree: Tree, directory: str, known: CatalogueImages | None = None) -> tuple[PartInFiles, ...]:
     """The parts of a service by name: the catalogue's, else one for each image of its own.
 
     Raises:
@@ -128,8 +135,8 @@ def parts_of(tree: Tree, directory: str, known: Known | None = None) -> tuple[Pa
 
 
 def effective(
-    tree: Tree, directory: str, environments: Iterable[str] = (), known: Known | None = None, part: str = ""
-) -> dict[str, Found]:
+    tree: Tree, directory: str, environments: Iterable[str] = (), known: CatalogueImages | None = None, part: str = ""
+) -> dict[str, TagLocation]:
     """Environment -> the tag it gets, as far as git says (values on the deploy host only are not seen).
 
     Args:
@@ -147,11 +154,11 @@ def effective(
     unknown = [name for name in wanted if name not in service.environments]
     if unknown:
         raise EditRefusedError(f"{service.base} has no environment {unknown[0]}: {', '.join(service.environments)}")
-    return {name: _one(shelf, service, finding, Request("", "", "", part, (name,), known=known)) for name in wanted}
+    return {name: _one(shelf, service, finding, BumpRequest("", "", "", part, (name,), known=known)) for name in wanted}
 
 
 def release_images(
-    tree: Tree, directory: str, environment: str, known: Known | None = None, part: str = ""
+    tree: Tree, directory: str, environment: str, known: CatalogueImages | None = None, part: str = ""
 ) -> dict[str, tuple[ReleaseImage, ...]]:
     """Release -> the images that it is to run in an environment; without a part those that the catalogue knows.
 
@@ -159,21 +166,21 @@ def release_images(
         EditRefusedError: no such environment or part, or files that cannot be read.
     """
     shelf, service, finding = _looked(tree, directory)
-    rows: Sequence[Row] = [row for row in finding.rows if row.release.environment == environment]
+    rows: Sequence[ReleaseTag] = [row for row in finding.rows if row.release.environment == environment]
     if part and part != ALL:
         rows = choose_part(
-            Request("", service.name, "", part, (environment,), known=known), shelf, service, finding
+            BumpRequest("", service.name, "", part, (environment,), known=known), shelf, service, finding
         ).rows
     else:
         own = {row.id for p in of_images.main_parts(service, finding, known) for row in p.rows}
         rows = [row for row in rows if row.id in own and (part or known is None or _is_known(row, known))]
-    of: dict[str, list[Row]] = {}
+    of: dict[str, list[ReleaseTag]] = {}
     for row in rows:
         of.setdefault(row.release.name, []).append(row)
     return {name: of_images.release_images(shelf, mine, known) for name, mine in of.items()}
 
 
-def tags_of(tree: Tree, directory: str, environment: str, known: Known | None = None) -> frozenset[str]:
+def tags_of(tree: Tree, directory: str, environment: str, known: CatalogueImages | None = None) -> frozenset[str]:
     """Every tag that the releases of an environment get, of all parts.
 
     Raises:
@@ -189,7 +196,7 @@ def plan(
     directory: str,
     environments: Sequence[str],
     tag: str,
-    known: Known | None = None,
+    known: CatalogueImages | None = None,
     part: str = "",
     pin: bool = False,
     by_hand: str = "",
@@ -249,13 +256,19 @@ def joined(first: EditPlan, then: EditPlan) -> EditPlan:
 
 
 def _plan(
-    tree: Tree, folder: str, environments: tuple[str, ...], tag: str, known: Known | None, part: str, pin: bool
+    tree: Tree,
+    folder: str,
+    environments: tuple[str, ...],
+    tag: str,
+    known: CatalogueImages | None,
+    part: str,
+    pin: bool,
 ) -> EditPlan:
     if not environments:
         raise EditRefusedError("no environment was named")
     _service(tree, folder)
     services_dir, _, name = folder.rpartition("/")
-    outcome = bump(tree, Request(services_dir, name, tag, part, environments, pin=pin, known=known))
+    outcome = bump(tree, BumpRequest(services_dir, name, tag, part, environments, pin=pin, known=known))
     if outcome is None:
         raise EditRefusedError(f"{folder}: it has no helmfile.yaml")
     if outcome.refusals:
@@ -272,7 +285,7 @@ def _plan(
     )
 
 
-def _effect(outcome: Outcome, own: str) -> dict[str, tuple[str, str]]:
+def _effect(outcome: BumpOutcome, own: str) -> dict[str, tuple[str, str]]:
     """Place -> (tag before, tag afterwards), for every one whose tag changes.
 
     Raises:
@@ -309,27 +322,27 @@ def _helmfile(tree: Tree, directory: str) -> tuple[str, bytes]:
     return path, tree.files.get(tree.links.get(path, path), b"")
 
 
-def _service(tree: Tree, directory: str) -> tuple[Shelf, Service]:
+def _service(tree: Tree, directory: str) -> tuple[ParsedFiles, ServiceFiles]:
     folder = home(tree, directory)
     environments(tree, folder)
-    shelf = Shelf(tree)
+    shelf = ParsedFiles(tree)
     services_dir, _, name = folder.rpartition("/")
-    service = load(shelf, services_dir, name)
+    service = read_service(shelf, services_dir, name)
     if service is None or service.old_layout:
         raise EditRefusedError(f"{folder}: its folder is not laid out as a service's is today")
     return shelf, service
 
 
-def _looked(tree: Tree, directory: str) -> tuple[Shelf, Service, Finding]:
+def _looked(tree: Tree, directory: str) -> tuple[ParsedFiles, ServiceFiles, ServiceTags]:
     """A service with all about its tags, in files that can be read."""
     shelf, service = _service(tree, directory)
-    finding = find(shelf, service)
+    finding = service_tags(shelf, service)
     if finding.broken:
         raise _shortened(RefusedError(finding.broken))
     return shelf, service, finding
 
 
-def _one(shelf: Shelf, service: Service, finding: Finding, request: Request) -> Found:
+def _one(shelf: ParsedFiles, service: ServiceFiles, finding: ServiceTags, request: BumpRequest) -> TagLocation:
     """The one tag of a request's environment."""
     (environment,) = request.environments
     try:
@@ -347,22 +360,22 @@ def _one(shelf: Shelf, service: Service, finding: Finding, request: Request) -> 
     if not rows:
         raise EditRefusedError(f"{service.name} has no image tag for {environment}")
     first = min(rows, key=lambda row: row.scalar.id)
-    return Found(first.scalar.tag, first.scalar.file, dotted(first.path), first.scalar.line)
+    return TagLocation(first.scalar.tag, first.scalar.file, dotted(first.path), first.scalar.line)
 
 
-def _is_known(row: Row, known: Known) -> bool:
+def _is_known(row: ReleaseTag, known: CatalogueImages) -> bool:
     """Whether the catalogue speaks of a row's image; the chart's own counts as the service's."""
     return matches(row.image, known.images) if row.image else bool(known.image)
 
 
 def _refuse_unseen(tree: Tree, change: FileChange, services_dir: str) -> None:
     """A file that others read too is edited only where it can be told what becomes of them."""
-    shelf = Shelf(tree)
-    sharers = {name: load(shelf, services_dir, name) for name in tree.sharers.get(change.path, ())}
+    shelf = ParsedFiles(tree)
+    sharers = {name: read_service(shelf, services_dir, name) for name in tree.sharers.get(change.path, ())}
     unseen = [name for name, found in sharers.items() if found is None or not found.releases]
     if unseen:
         reason = f"{change.spans[0].key} is shared with {', '.join(unseen)}, whose helmfile I cannot read"
-        raise RefusedError([Refusal("shared", reason, change.path, change.spans[0].line)])
+        raise RefusedError([Obstacle("shared", reason, change.path, change.spans[0].line)])
 
 
 def _shortened(why: EditRefusedError) -> EditRefusedError:
@@ -380,7 +393,7 @@ def _cut(items: Sequence[str]) -> list[str]:
     return [*items[:_SHOWN], f"and {more} more"] if more > 0 else list(items)
 
 
-def _said(refusal: Refusal) -> str:
+def _said(refusal: Obstacle) -> str:
     where = (
         f"{_end(refusal.file)}:{refusal.line} " if refusal.line else f"{_end(refusal.file)} " if refusal.file else ""
     )
@@ -394,11 +407,11 @@ def _end(path: str) -> str:
 
 __all__ = [
     "ALL",
+    "CatalogueImages",
     "EditPlan",
-    "Found",
-    "Known",
-    "PartFound",
+    "PartInFiles",
     "ReleaseImage",
+    "TagLocation",
     "effective",
     "environments",
     "home",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from enum import StrEnum
 
-Path = tuple[str, ...]
+KeyPath = tuple[str, ...]
 
 MAIN_BLOCKS = ("main_app", "app", "shellbox")
 #: a tag, with or without the digest that pins it
@@ -72,7 +72,7 @@ _NO_TAGS_BELOW = frozenset(
 )
 
 
-class Kind(StrEnum):
+class TagKind(StrEnum):
     """What a tag is of."""
 
     MAIN = "main"
@@ -88,7 +88,7 @@ def embedded(value: str, key: str = "image") -> tuple[str, str] | None:
     return (match["name"], match["tag"]) if match else None
 
 
-def classify(path: Path, value: str, siblings: Collection[str], in_list: bool = False) -> Kind | None:
+def classify(path: KeyPath, value: str, siblings: Collection[str], in_list: bool = False) -> TagKind | None:
     """What the scalar is the tag of, or None for no tag at all.
 
     Args:
@@ -102,7 +102,7 @@ def classify(path: Path, value: str, siblings: Collection[str], in_list: bool = 
         return None
     held = embedded(value, key) is not None
     if len(path) == 2 and above[0] in MAIN_BLOCKS and (key == "version" or (key == "image" and held)):
-        return Kind.MAIN
+        return TagKind.MAIN
     helper = is_helper(path)
     if key == "version":
         return _version(above, siblings, helper, in_list)
@@ -110,39 +110,39 @@ def classify(path: Path, value: str, siblings: Collection[str], in_list: bool = 
         if key == "tag" and _NO_TAGS_BELOW & set(above):
             return None
         if key == "tag" and not (_NAMES_IMAGE & set(siblings) or (above and _IMAGE_KEY.fullmatch(above[-1]))):
-            return Kind.OTHER  # log lines and releases have tags too
-        return Kind.OTHER if helper else Kind.IMAGE
+            return TagKind.OTHER  # log lines and releases have tags too
+        return TagKind.OTHER if helper else TagKind.IMAGE
     if _HELPER_KEY.fullmatch(key) and not _NO_TAGS_BELOW & set(above):
-        return Kind.OTHER
+        return TagKind.OTHER
     if held and (_IMAGE_KEY.fullmatch(key) or any(name.endswith("images") for name in above)):
-        return Kind.OTHER if helper or not _IMAGE_KEY.fullmatch(key) else Kind.IMAGE
+        return TagKind.OTHER if helper or not _IMAGE_KEY.fullmatch(key) else TagKind.IMAGE
     return None
 
 
-def is_helper(path: Path) -> bool:
+def is_helper(path: KeyPath) -> bool:
     """Whether a tag is a helper's by its place."""
     return bool(HELPERS & set(path[:-1])) or path[-1].split("_image")[0] in HELPERS
 
 
-def is_holder(path: Path) -> bool:
+def is_holder(path: KeyPath) -> bool:
     """Whether a place at the top of a file is there to define a tag once: `version`, `app_version`, `tag`."""
     return len(path) == 1 and _HOLDER.fullmatch(path[0]) is not None
 
 
-def _version(above: Path, siblings: Collection[str], helper: bool, in_list: bool) -> Kind | None:
+def _version(above: KeyPath, siblings: Collection[str], helper: bool, in_list: bool) -> TagKind | None:
     imaged = "image" in siblings or "image_name" in siblings
     if not above or (_NO_TAGS_BELOW & set(above) and not imaged):
         return None
     if any(name.endswith("inference_services") for name in above) and not imaged:
         return None  # the version of a model
     if helper:
-        return Kind.OTHER
+        return TagKind.OTHER
     if imaged or (len(above) == 2 and (above[0] in ("sidecars", "inference") or above[1] in MAIN_BLOCKS)):
-        return Kind.IMAGE  # a chart below an umbrella chart has a main block of its own
-    return None if in_list else Kind.OTHER
+        return TagKind.IMAGE  # a chart below an umbrella chart has a main block of its own
+    return None if in_list else TagKind.OTHER
 
 
-def image_paths(path: Path) -> tuple[Path, ...]:
+def image_paths(path: KeyPath) -> tuple[KeyPath, ...]:
     """Where the image of a tag may be named, the likeliest first."""
     key, above = path[-1], path[:-1]
     near = [(*above, "image"), (*above, "image_name")]
@@ -153,12 +153,12 @@ def image_paths(path: Path) -> tuple[Path, ...]:
     return tuple(near)
 
 
-def dotted(path: Path) -> str:
+def dotted(path: KeyPath) -> str:
     """The keys with dots between; a dot in a key gets a backslash."""
     return ".".join(key.replace("\\", "\\\\").replace(".", "\\.") for key in path)
 
 
-def undotted(text: str) -> Path:
+def undotted(text: str) -> KeyPath:
     """The way back from `dotted`."""
     keys, now, escaped = [], "", False
     for char in text:

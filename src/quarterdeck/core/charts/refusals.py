@@ -9,7 +9,7 @@ from quarterdeck.core.model.errors import EditRefusedError
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Obstacle:
     """One reason.
 
     Attributes:
@@ -39,11 +39,11 @@ class RefusedError(EditRefusedError):
         refusals: every reason, at least one.
     """
 
-    def __init__(self, refusals: Iterable[Refusal]) -> None:
+    def __init__(self, refusals: Iterable[Obstacle]) -> None:
         self.refusals = tuple(refusals)
         super().__init__("; ".join(str(refusal) for refusal in self.refusals))
 
 
 def refuse(code: str, reason: str, file: str = "", line: int = 0, say: str = "") -> RefusedError:
     """The error for a single reason."""
-    return RefusedError([Refusal(code, reason, file, line, say)])
+    return RefusedError([Obstacle(code, reason, file, line, say)])

@@ -16,7 +16,7 @@ from functools import cached_property
 import yaml
 
 from quarterdeck.core.charts.conventions import is_values_file
-from quarterdeck.core.charts.keys import TAG, Kind, Path, classify, dotted, embedded, is_helper, is_holder
+from quarterdeck.core.charts.keys import TAG, KeyPath, TagKind, classify, dotted, embedded, is_helper, is_holder
 from quarterdeck.core.model.errors import EditRefusedError
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -66,8 +66,8 @@ class _Leaf:
     """
 
     node: yaml.Node
-    place: tuple[int, Path]
-    kinds: list[Kind | None] = field(default_factory=list)
+    place: tuple[int, KeyPath]
+    kinds: list[TagKind | None] = field(default_factory=list)
     helper: bool = False
 
     @property
@@ -108,7 +108,7 @@ class _Text:
                 reader.walk(root, (number, ()), frozenset(), listed=False, twice=False, above=())
         return tuple(reader.found.values())
 
-    def counted(self) -> Counter[tuple[tuple[int, Path], str, str]]:
+    def counted(self) -> Counter[tuple[tuple[int, KeyPath], str, str]]:
         """Place, type and value of each leaf."""
         return Counter((leaf.place, leaf.tag, leaf.value) for leaf in self.leaves)
 
@@ -145,7 +145,7 @@ class _Reader:
     def walk(
         self,
         node: yaml.Node,
-        place: tuple[int, Path],
+        place: tuple[int, KeyPath],
         beside: frozenset[str],
         *,
         listed: bool,
@@ -251,7 +251,7 @@ def _check(text: _Text, leaf: _Leaf, *, written: bool = False) -> None:
     """
     if leaf.place[0]:
         raise text.refusal(leaf, "is not in the first document, and no other is read")
-    tagged = None not in leaf.kinds and {Kind.MAIN, Kind.IMAGE} & set(leaf.kinds) and not leaf.helper
+    tagged = None not in leaf.kinds and {TagKind.MAIN, TagKind.IMAGE} & set(leaf.kinds) and not leaf.helper
     if not tagged or leaf.tag in _NO_TAG or not TAG.fullmatch(leaf.parts[1].removeprefix("sha256:")):
         raise text.refusal(leaf, "is no image tag that the bot may write")
     start, end = text.span(leaf)
@@ -262,7 +262,7 @@ def _check(text: _Text, leaf: _Leaf, *, written: bool = False) -> None:
         raise text.refusal(leaf, "stands on several lines")
 
 
-def _hollow(leaf: _Leaf, others: Iterable[tuple[int, Path]]) -> bool:
+def _hollow(leaf: _Leaf, others: Iterable[tuple[int, KeyPath]]) -> bool:
     """A block that holds nothing, where tags come or go below it."""
     number, path = leaf.place
     empty = isinstance(leaf.node, yaml.MappingNode) or (leaf.tag == _NULL and not leaf.value)

@@ -46,7 +46,7 @@ async def which_part(tagging: Tagging, tree: Tree, service: Service, verb: str, 
     )
 
 
-async def _offered(tagging: Tagging, service: Service, part: facade.PartFound, environment: str) -> OfferedPart:
+async def _offered(tagging: Tagging, service: Service, part: facade.PartInFiles, environment: str) -> OfferedPart:
     ends = (service.image_suffix,) if service.image_suffix else ()
     member = Member(service, part.name, part.images, ends)
     tags = part.tags.get(environment) or next(iter(part.tags.values()), ())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from quarterdeck.core.charts.editing.by_key import by_key
 from quarterdeck.core.charts.editing.choosing import (
-    Target,
+    ScalarEdit,
     asked,
     check,
     check_targets,
@@ -19,48 +19,56 @@ from quarterdeck.core.charts.editing.choosing import (
 )
 from quarterdeck.core.charts.editing.pinning import Insertion, check_unpinned, copies, pin
 from quarterdeck.core.charts.editing.proof import prove_files
-from quarterdeck.core.charts.editing.request import FileChange, Outcome, Request, SideEffect
+from quarterdeck.core.charts.editing.request import BumpOutcome, BumpRequest, FileChange, SideEffect
 from quarterdeck.core.charts.editing.splice import Span, apply, insertion, removal, replacement, stays_string, together
-from quarterdeck.core.charts.keys import Path, dotted
-from quarterdeck.core.charts.reading.document import BOM, Scalar, leaf_at
-from quarterdeck.core.charts.reading.layers import Files, Finding, Row, Service, Shelf, find, load
-from quarterdeck.core.charts.refusals import Refusal, RefusedError, refuse
+from quarterdeck.core.charts.keys import KeyPath, dotted
+from quarterdeck.core.charts.reading.document import Scalar, leaf_at
+from quarterdeck.core.charts.reading.layers import (
+    FileTree,
+    ParsedFiles,
+    ReleaseTag,
+    ServiceFiles,
+    ServiceTags,
+    read_service,
+    service_tags,
+)
+from quarterdeck.core.charts.refusals import Obstacle, RefusedError, refuse
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlannedEdit:
     """What is to be done to scalars.
 
     Attributes:
         wanted: ids of the rows that shall have a new tag -> that tag.
     """
 
-    edits: tuple[Target, ...] = ()
+    edits: tuple[ScalarEdit, ...] = ()
     inserts: tuple[Insertion, ...] = ()
     gone: tuple[Scalar, ...] = ()
-    wanted: Mapping[tuple[str, str, str, Path], str] = field(default_factory=dict)
+    wanted: Mapping[tuple[str, str, str, KeyPath], str] = field(default_factory=dict)
 
 
-def bump(tree: Files, request: Request) -> Outcome | None:
+def bump(tree: FileTree, request: BumpRequest) -> BumpOutcome | None:
     """The edit that a request asks for; None if there is no such service.
 
     Nothing is raised for what files hold: reasons are in the outcome's `refusals`.
     """
-    shelf = Shelf(tree)
-    service = load(shelf, request.services_dir, request.service)
+    shelf = ParsedFiles(tree)
+    service = read_service(shelf, request.services_dir, request.service)
     if service is None:
         return None
-    finding = find(shelf, service)
+    finding = service_tags(shelf, service)
     try:
         check(request, service)
-        filled = find(shelf, service, hollow=True) if request.pin else finding
+        filled = service_tags(shelf, service, hollow=True) if request.pin else finding
         plan = _plan(request, shelf, service, filled)
         return _carried_out(request, shelf, service, finding, plan)
     except RefusedError as why:
-        return Outcome(before=finding.rows, after=finding.rows, refusals=why.refusals)
+        return BumpOutcome(before=finding.rows, after=finding.rows, refusals=why.refusals)
 
 
-def _plan(request: Request, shelf: Shelf, service: Service, finding: Finding) -> Plan:
+def _plan(request: BumpRequest, shelf: ParsedFiles, service: ServiceFiles, finding: ServiceTags) -> PlannedEdit:
     if request.keys:
         edits = by_key(request, shelf, service, finding)
         tags = {target.scalar.id: target.tag for target in edits}
@@ -68,7 +76,7 @@ def _plan(request: Request, shelf: Shelf, service: Service, finding: Finding) ->
         if request.environments or request.releases:
             named = {row.id for row in asked(request, finding.rows)}
             wanted = {key: tag for key, tag in wanted.items() if key in named}
-        return Plan(edits, wanted=wanted)
+        return PlannedEdit(edits, wanted=wanted)
     if finding.broken:
         raise RefusedError(finding.broken)
     part = choose_part(request, shelf, service, finding)
@@ -78,31 +86,33 @@ def _plan(request: Request, shelf: Shelf, service: Service, finding: Finding) ->
     wanted = {row.id: request.tag for row in part.rows}
     if request.pin:
         edits, inserts = pin(request, shelf, finding, part)
-        return Plan(edits, inserts, wanted=wanted)
+        return PlannedEdit(edits, inserts, wanted=wanted)
     gone: tuple[Scalar, ...] = ()
     if request.unpin:
         gone = copies(request, shelf, service, finding, part)
-        after = find(shelf, service, frozenset(scalar.id for scalar in gone))
+        after = service_tags(shelf, service, frozenset(scalar.id for scalar in gone))
         check_unpinned(gone, finding, after)
         mine = {row.id for row in part.rows}
         part = replace(part, rows=tuple(row for row in after.rows if row.id in mine))
         finding = after
     edits = tuple(t for t in targets(request, shelf, service, finding, part) if t.scalar not in gone)
-    return Plan(edits, gone=gone, wanted=wanted)
+    return PlannedEdit(edits, gone=gone, wanted=wanted)
 
 
-def _carried_out(request: Request, shelf: Shelf, service: Service, finding: Finding, plan: Plan) -> Outcome:
+def _carried_out(
+    request: BumpRequest, shelf: ParsedFiles, service: ServiceFiles, finding: ServiceTags, plan: PlannedEdit
+) -> BumpOutcome:
     """The texts of a plan, proven."""
     check_targets(plan.edits)
     edits = tuple(target for target in plan.edits if not _settled(shelf, target))
     changes = _changes(shelf, edits, plan)
     if not changes:
-        return Outcome(before=finding.rows, after=finding.rows)
+        return BumpOutcome(before=finding.rows, after=finding.rows)
     edited = shelf.edited({change.path: change.new for change in changes})
     seen = tuple(target for target in edits if target.scalar.tag != target.tag or not _is_text(shelf, target.scalar))
     prove_files(shelf, edited, changes, seen, plan.inserts, plan.gone)
     others = _sharers(shelf, request, service, changes)
-    theirs = [find(shelf, other) for other in others]
+    theirs = [service_tags(shelf, other) for other in others]
     _refuse_unread(others, theirs)
     before = [*finding.rows, *(row for found in theirs for row in found.rows)]
     after = [row for each in (service, *others) for row in _again(edited, request, each, shelf)]
@@ -112,10 +122,10 @@ def _carried_out(request: Request, shelf: Shelf, service: Service, finding: Find
     notes = _notes(request, edits, effects, shelf, changes, service)
     mine = tuple(row for row in after if row.service == service.name)
     decided = tuple(dict.fromkeys((change.path, span.key) for change in changes for span in change.spans))
-    return Outcome(changes, finding.rows, mine, effects, notes, decided=decided)
+    return BumpOutcome(changes, finding.rows, mine, effects, notes, decided=decided)
 
 
-def _settled(shelf: Shelf, target: Target) -> bool:
+def _settled(shelf: ParsedFiles, target: ScalarEdit) -> bool:
     """Whether a scalar has its tag already, and as a string: a plain 1.10 is a number, which Helm writes as 1.1."""
     scalar, document = target.scalar, shelf.full(target.scalar.file)
     if scalar.tag != target.tag or document is None:
@@ -125,23 +135,25 @@ def _settled(shelf: Shelf, target: Target) -> bool:
     return typed or bool(scalar.style) or stays_string(scalar.value)
 
 
-def _is_text(shelf: Shelf, scalar: Scalar) -> bool:
+def _is_text(shelf: ParsedFiles, scalar: Scalar) -> bool:
     """Whether our parser takes a scalar for a string, so that quotes alone change no leaf: a plain 1e5, not 1.10."""
     document = shelf.full(scalar.file)
     node = leaf_at(document.root, scalar.path) if document else None
     return node is not None and node.tag == "tag:yaml.org,2002:str"
 
 
-def _again(edited: Shelf, request: Request, service: Service, shelf: Shelf) -> tuple[Row, ...]:
+def _again(
+    edited: ParsedFiles, request: BumpRequest, service: ServiceFiles, shelf: ParsedFiles
+) -> tuple[ReleaseTag, ...]:
     """The rows of a service after the edit, files that came or went included."""
-    loaded = load(edited, request.services_dir, service.name) or service
+    loaded = read_service(edited, request.services_dir, service.name) or service
     made = tuple(real for real, raw in edited.over.items() if raw is not None and shelf.raw(real) is None)
     reals = {layer.real for release in service.releases for layer in release.layers}
     values = tuple(dict.fromkeys((*loaded.values, *(real for real in made if real in reals))))
-    return find(edited, replace(loaded, values=values)).rows
+    return service_tags(edited, replace(loaded, values=values)).rows
 
 
-def _changes(shelf: Shelf, edits: Sequence[Target], plan: Plan) -> tuple[FileChange, ...]:
+def _changes(shelf: ParsedFiles, edits: Sequence[ScalarEdit], plan: PlannedEdit) -> tuple[FileChange, ...]:
     """Every file with its spans and its new content."""
     spans: dict[str, list[Span]] = {}
     for target in edits:
@@ -165,7 +177,7 @@ def _changes(shelf: Shelf, edits: Sequence[Target], plan: Plan) -> tuple[FileCha
     return tuple(_change(shelf, real, spans[real], real in gone) for real in sorted(spans))
 
 
-def _change(shelf: Shelf, real: str, spans: Sequence[Span], may_go: bool) -> FileChange:
+def _change(shelf: ParsedFiles, real: str, spans: Sequence[Span], may_go: bool) -> FileChange:
     ordered = tuple(sorted(spans, key=lambda span: (span.start, span.end)))
     document = shelf.full(real)
     if document is None:
@@ -178,21 +190,23 @@ def _change(shelf: Shelf, real: str, spans: Sequence[Span], may_go: bool) -> Fil
     return FileChange(real, document.raw, (document.bom + text).encode(), ordered)
 
 
-def _sharers(shelf: Shelf, request: Request, service: Service, changes: Iterable[FileChange]) -> list[Service]:
+def _sharers(
+    shelf: ParsedFiles, request: BumpRequest, service: ServiceFiles, changes: Iterable[FileChange]
+) -> list[ServiceFiles]:
     """Other services that read an edited file."""
     names = {name for change in changes for name in shelf.tree.sharers.get(change.path, ()) if name != service.name}
-    found = (load(shelf, request.services_dir, name) for name in sorted(names))
+    found = (read_service(shelf, request.services_dir, name) for name in sorted(names))
     return [other for other in found if other is not None]
 
 
-def _refuse_unread(others: Sequence[Service], theirs: Sequence[Finding]) -> None:
+def _refuse_unread(others: Sequence[ServiceFiles], theirs: Sequence[ServiceTags]) -> None:
     """Refuse where a sharer's file cannot be read: what the edit does to that service cannot be told.
 
     Raises:
         RefusedError: with each such file.
     """
     wrong = [
-        Refusal(
+        Obstacle(
             "shared",
             f"{other.name} shares an edited file, and this one of its files is {why.reason}",
             why.file,
@@ -206,7 +220,7 @@ def _refuse_unread(others: Sequence[Service], theirs: Sequence[Finding]) -> None
 
 
 def _prove_rows(
-    before: Sequence[Row], after: Sequence[Row], plan: Plan, tags: Mapping[tuple[str, int], str]
+    before: Sequence[ReleaseTag], after: Sequence[ReleaseTag], plan: PlannedEdit, tags: Mapping[tuple[str, int], str]
 ) -> tuple[SideEffect, ...]:
     """The side effects; refuses when a tag is not what was asked, or changed without a reason.
 
@@ -255,12 +269,12 @@ def _listed(effects: Sequence[SideEffect], own: str = "") -> str:
 
 
 def _notes(
-    request: Request,
-    edits: Sequence[Target],
+    request: BumpRequest,
+    edits: Sequence[ScalarEdit],
     effects: Sequence[SideEffect],
-    shelf: Shelf,
+    shelf: ParsedFiles,
     changes: Sequence[FileChange],
-    service: Service,
+    service: ServiceFiles,
 ) -> tuple[str, ...]:
     """What people should know: side effects, anchors, links."""
     notes = []
@@ -281,6 +295,3 @@ def _notes(
         if names:
             notes.append(f"{change.path} is shared with {', '.join(names)}")
     return tuple(notes)
-
-
-__all__ = ["BOM", "Outcome", "Plan", "Refusal", "bump"]

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 import yaml
 
-from quarterdeck.core.charts.editing.request import Request
-from quarterdeck.core.charts.keys import MAIN_BLOCKS, TAG, Kind, Path, dotted, is_helper, is_holder
+from quarterdeck.core.charts.editing.request import BumpRequest
+from quarterdeck.core.charts.keys import MAIN_BLOCKS, TAG, KeyPath, TagKind, dotted, is_helper, is_holder
 from quarterdeck.core.charts.reading.document import Scalar, doubled, is_null, keys_at, pairs
-from quarterdeck.core.charts.reading.layers import Finding, Row, Service, Shelf
-from quarterdeck.core.charts.reading.parts import Part, divide, matches, unread
-from quarterdeck.core.charts.refusals import Refusal, RefusedError, refuse
+from quarterdeck.core.charts.reading.layers import ParsedFiles, ReleaseTag, ServiceFiles, ServiceTags
+from quarterdeck.core.charts.reading.parts import ImageGroup, image_groups, matches, unread
+from quarterdeck.core.charts.refusals import Obstacle, RefusedError, refuse
 
 
 @dataclass(frozen=True)
-class Target:
+class ScalarEdit:
     """A scalar that gets a tag.
 
     Attributes:
@@ -34,7 +34,7 @@ def place(scalar: Scalar) -> str:
     return f"{scalar.file}:{scalar.line} {dotted(scalar.path)} ({scalar.tag})"
 
 
-def key_option(service: Service, scalar: Scalar) -> str:
+def key_option(service: ServiceFiles, scalar: Scalar) -> str:
     """How `--key` names a scalar: in its file only, as a bare path would mean every file that holds it."""
     for environment, home in service.homes.items():
         if environment and scalar.file.startswith(f"{home}/"):
@@ -44,32 +44,32 @@ def key_option(service: Service, scalar: Scalar) -> str:
     return f"--key {posixpath.relpath(file, service.base)}:{dotted(scalar.path)}"
 
 
-def candidate(scalar: Scalar, said: str) -> Refusal:
+def candidate(scalar: Scalar, said: str) -> Obstacle:
     """A line for a scalar that could be meant."""
-    return Refusal("candidate", f"{said}: {dotted(scalar.path)} ({scalar.tag})", scalar.file, scalar.line)
+    return Obstacle("candidate", f"{said}: {dotted(scalar.path)} ({scalar.tag})", scalar.file, scalar.line)
 
 
-def check(request: Request, service: Service) -> None:
+def check(request: BumpRequest, service: ServiceFiles) -> None:
     """Refuse what is no tag, and environments and releases that are not there.
 
     Raises:
         RefusedError: with every reason.
     """
-    wrong: list[Refusal] = []
+    wrong: list[Obstacle] = []
     tags = [tag for tag in (request.tag, *(key.tag for key in request.keys)) if tag]
-    wrong += [Refusal("no-tag", f"{tag[:80]!r} is no image tag") for tag in tags if not TAG.fullmatch(tag)]
+    wrong += [Obstacle("no-tag", f"{tag[:80]!r} is no image tag") for tag in tags if not TAG.fullmatch(tag)]
     for name in request.environments:
         if name not in service.environments:
             there = ", ".join(service.environments) or "none that can be read from its helmfile"
-            wrong.append(Refusal("environment", f"{service.name} has no environment {name}; it has {there}"))
+            wrong.append(Obstacle("environment", f"{service.name} has no environment {name}; it has {there}"))
     releases = tuple(dict.fromkeys(release.name for release in service.releases))
     for name in request.releases:
         if name not in releases:
-            wrong.append(Refusal("release", f"{service.name} has no release {name}; it has {', '.join(releases)}"))
+            wrong.append(Obstacle("release", f"{service.name} has no release {name}; it has {', '.join(releases)}"))
             continue
         at = {release.environment for release in service.releases if release.name == name}
         wrong += [
-            Refusal("release", f"{environment} has no release {name}; {name} is in {', '.join(sorted(at))}")
+            Obstacle("release", f"{environment} has no release {name}; {name} is in {', '.join(sorted(at))}")
             for environment in request.environments
             if environment in service.environments and environment not in at
         ]
@@ -77,7 +77,7 @@ def check(request: Request, service: Service) -> None:
         raise RefusedError(wrong)
 
 
-def asked(request: Request, rows: Iterable[Row]) -> tuple[Row, ...]:
+def asked(request: BumpRequest, rows: Iterable[ReleaseTag]) -> tuple[ReleaseTag, ...]:
     """The rows of the environments and releases of a request."""
     return tuple(
         row
@@ -87,13 +87,13 @@ def asked(request: Request, rows: Iterable[Row]) -> tuple[Row, ...]:
     )
 
 
-def choose_part(request: Request, shelf: Shelf, service: Service, finding: Finding) -> Part:
+def choose_part(request: BumpRequest, shelf: ParsedFiles, service: ServiceFiles, finding: ServiceTags) -> ImageGroup:
     """The one part a request means, with the rows asked for.
 
     Raises:
         RefusedError: several could be meant, or there is none.
     """
-    every = divide(service, finding, request.known)
+    every = image_groups(service, finding, request.known)
     here = [p for p in (_narrowed(request, part) for part in every) if p.rows]
     if request.part:
         found = [p for p in every if p.name == request.part] or [p for p in every if matches(request.part, p.images)]
@@ -113,11 +113,13 @@ def choose_part(request: Request, shelf: Shelf, service: Service, finding: Findi
         raise _no_tag(request, shelf, service, finding, here)
     if len(main) > 1 and request.releases and _apart(main):
         rows = tuple(row for part in main for row in part.rows)
-        return Part("+".join(p.name for p in main), (), rows, True, frozenset().union(*(p.identities for p in main)))
+        return ImageGroup(
+            "+".join(p.name for p in main), (), rows, True, frozenset().union(*(p.identities for p in main))
+        )
     if len(main) > 1:
         raise RefusedError(
             [
-                Refusal(
+                Obstacle(
                     "several-parts",
                     f"{service.name} has several images: {', '.join(p.name for p in main)}",
                     say=f"--part {' or --part '.join(p.name for p in main)}",
@@ -128,7 +130,7 @@ def choose_part(request: Request, shelf: Shelf, service: Service, finding: Findi
     return main[0]
 
 
-def _nameless(image: str, service: Service, main: Sequence[Part]) -> list[Part]:
+def _nameless(image: str, service: ServiceFiles, main: Sequence[ImageGroup]) -> list[ImageGroup]:
     """The parts of which only the chart knows the image, which is then the catalogue's.
 
     Raises:
@@ -142,17 +144,19 @@ def _nameless(image: str, service: Service, main: Sequence[Part]) -> list[Part]:
     return found
 
 
-def _apart(parts: Sequence[Part]) -> bool:
+def _apart(parts: Sequence[ImageGroup]) -> bool:
     """Whether each release has one of the parts only, so that naming releases names what moves."""
     names = [name for part in parts for name in {row.release.name for row in part.rows}]
     return len(names) == len(set(names))
 
 
-def _narrowed(request: Request, part: Part) -> Part:
-    return Part(part.name, part.images, asked(request, part.rows), part.main, part.identities)
+def _narrowed(request: BumpRequest, part: ImageGroup) -> ImageGroup:
+    return ImageGroup(part.name, part.images, asked(request, part.rows), part.main, part.identities)
 
 
-def _no_tag(request: Request, shelf: Shelf, service: Service, finding: Finding, here: Sequence[Part]) -> RefusedError:
+def _no_tag(
+    request: BumpRequest, shelf: ParsedFiles, service: ServiceFiles, finding: ServiceTags, here: Sequence[ImageGroup]
+) -> RefusedError:
     where = f" for {', '.join(request.environments)}" if request.environments else ""
     if not service.releases:
         return refuse("helmfile", f"the helmfile of {service.name} names no releases that can be read", say="--key")
@@ -175,7 +179,7 @@ def _no_tag(request: Request, shelf: Shelf, service: Service, finding: Finding, 
     parts = f"--part {' or --part '.join(p.name for p in here)}" if here else ""
     return RefusedError(
         [
-            Refusal(
+            Obstacle(
                 "no-tag-in-git", f"{service.name} has no main image tag{where} in the repository{server}", say=parts
             ),
             *others,
@@ -183,7 +187,7 @@ def _no_tag(request: Request, shelf: Shelf, service: Service, finding: Finding, 
     )
 
 
-def _odd(shelf: Shelf, service: Service) -> Iterator[Refusal]:
+def _odd(shelf: ParsedFiles, service: ServiceFiles) -> Iterator[Obstacle]:
     """Where a main tag should be and something else is."""
     for real in service.values:
         document = shelf.full(real)
@@ -192,7 +196,7 @@ def _odd(shelf: Shelf, service: Service) -> Iterator[Refusal]:
         if document is None or document.root is None or document.broken:
             continue
         if not isinstance(document.root, yaml.MappingNode):
-            yield Refusal("no-mapping", "the file holds no mapping", real, document.root.start_mark.line + 1)
+            yield Obstacle("no-mapping", "the file holds no mapping", real, document.root.start_mark.line + 1)
         for block in MAIN_BLOCKS:
             line = next((k.start_mark.line + 1 for k, _ in pairs(document.root) if k.value == block), 0)
             found, lines = keys_at(document.root, (block, "version")), keys_at(document.root, (block,))
@@ -204,23 +208,25 @@ def _odd(shelf: Shelf, service: Service) -> Iterator[Refusal]:
                     yield (
                         odd.problem
                         if odd and odd.problem
-                        else Refusal("no-tag", f"{block}.version is no image tag", real, line)
+                        else Obstacle("no-tag", f"{block}.version is no image tag", real, line)
                     )
             elif found:
-                yield Refusal("no-tag", f"{block}.version is no single value", real, found[0][0].start_mark.line + 1)
+                yield Obstacle("no-tag", f"{block}.version is no single value", real, found[0][0].start_mark.line + 1)
             elif line and isinstance(lines[0][1], yaml.ScalarNode | yaml.SequenceNode) and not is_null(lines[0][1]):
-                yield Refusal("no-mapping", f"{block} is no mapping", real, line)
+                yield Obstacle("no-mapping", f"{block} is no mapping", real, line)
 
 
-def targets(request: Request, shelf: Shelf, service: Service, finding: Finding, part: Part) -> tuple[Target, ...]:
+def targets(
+    request: BumpRequest, shelf: ParsedFiles, service: ServiceFiles, finding: ServiceTags, part: ImageGroup
+) -> tuple[ScalarEdit, ...]:
     """The scalars of a part that get the tag."""
     scalars = {scalar.id: scalar for scalar in part.scalars}
     if not request.environments and not request.releases:
         scalars |= {scalar.id: scalar for scalar in unread(shelf, service, finding, part)}
-    return tuple(Target(scalars[key], request.tag) for key in sorted(scalars))
+    return tuple(ScalarEdit(scalars[key], request.tag) for key in sorted(scalars))
 
 
-def refuse_doubtful(service: Service, part: Part) -> None:
+def refuse_doubtful(service: ServiceFiles, part: ImageGroup) -> None:
     """Refuse where a helmfile's loop, condition or own values leave open which files decide for a release.
 
     Raises:
@@ -230,7 +236,7 @@ def refuse_doubtful(service: Service, part: Part) -> None:
         if row.release.doubt is not None:
             where = service.homes.get(row.release.environment) or service.homes.get("", service.base)
             why, line = row.release.doubt.reason, row.release.doubt.line
-            raise RefusedError([Refusal("helmfile", why, f"{where}/helmfile.yaml", line, say="--key")])
+            raise RefusedError([Obstacle("helmfile", why, f"{where}/helmfile.yaml", line, say="--key")])
 
 
 _BUILT = re.compile(r"\d{4}-\d\d-\d\d-\d{6}")
@@ -246,7 +252,7 @@ def _ends(tag: str, tags: Iterable[str]) -> dict[str, str]:
     return {old: new[0] + end for old, end in ends.items()} if tag[new.end() :] in ("", *ends.values()) else {}
 
 
-def refuse_several(service: Service, part: Part, tag: str) -> None:
+def refuse_several(service: ServiceFiles, part: ImageGroup, tag: str) -> None:
     """Refuse one image with different tags in one release: a single tag cannot be right for all of them.
 
     Raises:
@@ -263,52 +269,52 @@ def refuse_several(service: Service, part: Part, tag: str) -> None:
         spelled = _ends(tag, tags)
         keys = " ".join(f"{key_option(service, s)}={spelled.get(s.tag, 'TAG')}" for s in scalars.values())
         raise RefusedError(
-            [Refusal("several-tags", f"several tags of {part.name} in release {release} could be meant", say=keys)]
+            [Obstacle("several-tags", f"several tags of {part.name} in release {release} could be meant", say=keys)]
             + [candidate(s, part.name) for s in scalars.values()]
         )
 
 
-def check_targets(chosen: Sequence[Target]) -> None:
+def check_targets(chosen: Sequence[ScalarEdit]) -> None:
     """Refuse scalars that cannot be edited as they stand.
 
     Raises:
         RefusedError: with every reason.
     """
-    wrong: list[Refusal] = []
+    wrong: list[Obstacle] = []
     for target in chosen:
         scalar = target.scalar
         if scalar.problem is not None:
             wrong.append(scalar.problem)
         elif "sha256:" in scalar.tag and "@sha256:" not in target.tag:
             wrong.append(
-                Refusal(
+                Obstacle(
                     "digest",
                     f"{dotted(scalar.path)} is pinned to a digest: TAG needs one too (TAG@sha256:…)",
                     scalar.file,
                     scalar.line,
                 )
             )
-        elif Kind.MAIN not in scalar.kinds and not TAG.fullmatch(scalar.tag.removeprefix("sha256:")):
-            wrong.append(Refusal("no-tag", f"{dotted(scalar.path)} is no image tag", scalar.file, scalar.line))
+        elif TagKind.MAIN not in scalar.kinds and not TAG.fullmatch(scalar.tag.removeprefix("sha256:")):
+            wrong.append(Obstacle("no-tag", f"{dotted(scalar.path)} is no image tag", scalar.file, scalar.line))
         if len(scalar.paths) > 1:
             wrong += _fed(scalar)
     if wrong:
         raise RefusedError(dict.fromkeys(wrong))
 
 
-def _fed(scalar: Scalar) -> list[Refusal]:
+def _fed(scalar: Scalar) -> list[Obstacle]:
     """What an anchor feeds besides the tags that are meant: no tag at all, or a helper's."""
     wrong = []
-    proper = Kind.MAIN in scalar.kinds or Kind.IMAGE in scalar.kinds
+    proper = TagKind.MAIN in scalar.kinds or TagKind.IMAGE in scalar.kinds
     for path, kind in zip(scalar.paths, scalar.kinds, strict=True):
         holder = path == scalar.path and not is_helper(path)  # a place to define the anchor at is no use of it
         none = kind is None and not (holder and is_holder(path))
-        if none or (kind is Kind.OTHER and proper and not holder):
+        if none or (kind is TagKind.OTHER and proper and not holder):
             what = "another tag" if kind else "no image tag"
             reason = f"the anchored value of {dotted(_tag_path(scalar))} also feeds {dotted(path)}, which is {what}"
-            wrong.append(Refusal("anchor", reason, scalar.file, scalar.line))
+            wrong.append(Obstacle("anchor", reason, scalar.file, scalar.line))
     return wrong
 
 
-def _tag_path(scalar: Scalar) -> Path:
+def _tag_path(scalar: Scalar) -> KeyPath:
     return next(path for path, kind in zip(scalar.paths, scalar.kinds, strict=True) if kind is not None)

@@ -6,13 +6,13 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from quarterdeck.core.charts.editing.choosing import Target, asked, place
-from quarterdeck.core.charts.editing.request import Request
-from quarterdeck.core.charts.keys import Path, dotted
+from quarterdeck.core.charts.editing.choosing import ScalarEdit, asked, place
+from quarterdeck.core.charts.editing.request import BumpRequest
+from quarterdeck.core.charts.keys import KeyPath, dotted
 from quarterdeck.core.charts.reading.document import Scalar, list_at
-from quarterdeck.core.charts.reading.layers import Finding, Layer, Row, Service, Shelf
-from quarterdeck.core.charts.reading.parts import Part
-from quarterdeck.core.charts.refusals import RefusedError, refuse
+from quarterdeck.core.charts.reading.layers import ParsedFiles, ReleaseTag, ServiceFiles, ServiceTags, ValuesLayer
+from quarterdeck.core.charts.reading.parts import ImageGroup
+from quarterdeck.core.charts.refusals import refuse
 
 
 @dataclass(frozen=True)
@@ -27,26 +27,26 @@ class Insertion:
     """
 
     file: str
-    path: Path
+    path: KeyPath
     value: str
     like: Scalar
     tag: str
 
 
 def pin(
-    request: Request, shelf: Shelf, finding: Finding, part: Part
-) -> tuple[tuple[Target, ...], tuple[Insertion, ...]]:
+    request: BumpRequest, shelf: ParsedFiles, finding: ServiceTags, part: ImageGroup
+) -> tuple[tuple[ScalarEdit, ...], tuple[Insertion, ...]]:
     """Copies to edit and copies to write so that the asked rows, and no others, get the tag.
 
     Raises:
         RefusedError: no layer of the environment wins without touching others.
     """
     wanted = {row.id for row in part.rows}
-    edits: dict[tuple[str, int], Target] = {}
-    inserts: dict[tuple[str, Path], Insertion] = {}
+    edits: dict[tuple[str, int], ScalarEdit] = {}
+    inserts: dict[tuple[str, KeyPath], Insertion] = {}
     for row in part.rows:
         if _own(row, finding, wanted, shelf):
-            edits[row.scalar.id] = Target(row.scalar, request.tag)
+            edits[row.scalar.id] = ScalarEdit(row.scalar, request.tag)
             continue
         found = _lowest(row, finding, wanted, shelf)
         scalar = row.scalar
@@ -56,7 +56,7 @@ def pin(
     return tuple(edits.values()), tuple(inserts.values())
 
 
-def _refuse_list(row: Row, layer: Layer, shelf: Shelf) -> None:
+def _refuse_list(row: ReleaseTag, layer: ValuesLayer, shelf: ParsedFiles) -> None:
     """Refuse to write a copy of what stands in a list: a later file's list takes the place of all of it."""
     document = shelf.full(row.scalar.file)
     keys = list_at(document.root, row.scalar.path) if document else ()
@@ -65,7 +65,7 @@ def _refuse_list(row: Row, layer: Layer, shelf: Shelf) -> None:
         raise refuse("pin-list", reason, row.scalar.file, row.scalar.line)
 
 
-def _own(row: Row, finding: Finding, wanted: set[tuple[str, str, str, Path]], shelf: Shelf) -> bool:
+def _own(row: ReleaseTag, finding: ServiceTags, wanted: set[tuple[str, str, str, KeyPath]], shelf: ParsedFiles) -> bool:
     """Whether what decides a row is a copy of what was asked for: it decides nothing else, and no later file could."""
     layer = row.release.layers[row.depth]
     if not {r.id for r in finding.rows if r.scalar.id == row.scalar.id and not r.holder} <= wanted:
@@ -75,18 +75,26 @@ def _own(row: Row, finding: Finding, wanted: set[tuple[str, str, str, Path]], sh
     return layer.per_release and not any(at.per_environment for at in _above(row))
 
 
-def _others(layer: Layer, row: Row, shelf: Shelf) -> list[str]:
+def _others(layer: ValuesLayer, row: ReleaseTag, shelf: ParsedFiles) -> list[str]:
     """Other services that read a layer's file."""
     return [name for name in shelf.tree.sharers.get(layer.real, ()) if name != row.service]
 
 
-def _fits(row: Row, layer: Layer, finding: Finding, wanted: set[tuple[str, str, str, Path]], shelf: Shelf) -> bool:
+def _fits(
+    row: ReleaseTag,
+    layer: ValuesLayer,
+    finding: ServiceTags,
+    wanted: set[tuple[str, str, str, KeyPath]],
+    shelf: ParsedFiles,
+) -> bool:
     """Whether a scalar in a layer above would win for the row and decide asked rows only."""
     touched = {r.id for r in finding.rows if r.path == row.path and _wins(r, layer)}
     return touched <= wanted and not _others(layer, row, shelf)
 
 
-def _lowest(row: Row, finding: Finding, wanted: set[tuple[str, str, str, Path]], shelf: Shelf) -> Layer:
+def _lowest(
+    row: ReleaseTag, finding: ServiceTags, wanted: set[tuple[str, str, str, KeyPath]], shelf: ParsedFiles
+) -> ValuesLayer:
     """The lowest layer of the environment, else of the release, that wins for the row and changes asked rows only."""
     if row.release.doubt:
         raise refuse(
@@ -113,19 +121,21 @@ def _lowest(row: Row, finding: Finding, wanted: set[tuple[str, str, str, Path]],
     )
 
 
-def _above(row: Row) -> list[Layer]:
+def _above(row: ReleaseTag) -> list[ValuesLayer]:
     """The layers above the one that decides: the environment's, then those of the release in all environments."""
     higher = [layer for layer in row.release.layers[row.depth + 1 :] if not layer.on_server and layer.known]
     own = [layer for layer in higher if layer.per_environment]
     return own + [layer for layer in higher if layer.per_release and not layer.per_environment]
 
 
-def _wins(row: Row, layer: Layer) -> bool:
+def _wins(row: ReleaseTag, layer: ValuesLayer) -> bool:
     """Whether a scalar in that layer would decide the row."""
     return any(other.real == layer.real and depth > row.depth for depth, other in enumerate(row.release.layers))
 
 
-def copies(request: Request, shelf: Shelf, service: Service, finding: Finding, part: Part) -> tuple[Scalar, ...]:
+def copies(
+    request: BumpRequest, shelf: ParsedFiles, service: ServiceFiles, finding: ServiceTags, part: ImageGroup
+) -> tuple[Scalar, ...]:
     """The copies of single environments that go.
 
     Raises:
@@ -151,14 +161,14 @@ def copies(request: Request, shelf: Shelf, service: Service, finding: Finding, p
     return tuple(gone[key] for key in sorted(gone))
 
 
-def _of_part(scalar: Scalar, layer: Layer, finding: Finding, part: Part, shelf: Shelf) -> bool:
+def _of_part(scalar: Scalar, layer: ValuesLayer, finding: ServiceTags, part: ImageGroup, shelf: ParsedFiles) -> bool:
     """A copy that decides something of another part is that part's; one that decides nothing here may be a sharer's."""
     rows = [row for row in finding.rows if row.scalar.id == scalar.id]
     mine = {row.id for row in part.rows}
     return all(row.id in mine for row in rows) and bool(rows or not _others(layer, part.rows[0], shelf))
 
 
-def check_unpinned(gone: Sequence[Scalar], before: Finding, after: Finding) -> None:
+def check_unpinned(gone: Sequence[Scalar], before: ServiceTags, after: ServiceTags) -> None:
     """Refuse to take a copy away where nothing else says the tag of the same image.
 
     Raises:
@@ -190,6 +200,3 @@ def check_unpinned(gone: Sequence[Scalar], before: Finding, after: Finding) -> N
 def copies_named(scalars: Iterable[Scalar]) -> str:
     """The copies, for people."""
     return ", ".join(f"{s.file}:{s.line} {dotted(s.path)}" for s in scalars)
-
-
-__all__ = ["Insertion", "RefusedError", "check_unpinned", "copies", "copies_named", "pin"]

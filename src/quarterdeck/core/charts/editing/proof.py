@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 import yaml
 
 from quarterdeck.core.charts.conventions import is_values_file
-from quarterdeck.core.charts.editing.choosing import Target
+from quarterdeck.core.charts.editing.choosing import ScalarEdit
 from quarterdeck.core.charts.editing.pinning import Insertion
 from quarterdeck.core.charts.editing.request import FileChange
-from quarterdeck.core.charts.keys import Path
+from quarterdeck.core.charts.keys import KeyPath
 from quarterdeck.core.charts.reading.document import Document, Scalar
-from quarterdeck.core.charts.reading.layers import Shelf
+from quarterdeck.core.charts.reading.layers import ParsedFiles
 from quarterdeck.core.charts.refusals import refuse
 
-Leaf = tuple[Path, str, str]
+Leaf = tuple[KeyPath, str, str]
 _DEPTH = 100
 _STRING = "tag:yaml.org,2002:str"
 
@@ -30,7 +30,7 @@ def leaves(document: Document) -> Counter[Leaf]:
     return found
 
 
-def _leaves(node: yaml.Node, path: Path, seen: set[int], depth: int) -> Iterator[Leaf]:
+def _leaves(node: yaml.Node, path: KeyPath, seen: set[int], depth: int) -> Iterator[Leaf]:
     if id(node) in seen:
         return
     seen.add(id(node))
@@ -52,10 +52,10 @@ def _leaves(node: yaml.Node, path: Path, seen: set[int], depth: int) -> Iterator
 
 
 def prove_files(
-    shelf: Shelf,
-    edited: Shelf,
+    shelf: ParsedFiles,
+    edited: ParsedFiles,
     changes: Sequence[FileChange],
-    edits: Sequence[Target],
+    edits: Sequence[ScalarEdit],
     inserts: Sequence[Insertion],
     gone: Sequence[Scalar],
 ) -> None:
@@ -106,10 +106,7 @@ def _value(name: str, tag: str) -> tuple[str, str]:
     return (f"{name}:{tag}" if name else tag), _STRING
 
 
-def _hollow(path: Path, tag: str, value: str, inserts: Sequence[Insertion], change: FileChange) -> bool:
+def _hollow(path: KeyPath, tag: str, value: str, inserts: Sequence[Insertion], change: FileChange) -> bool:
     """An empty block that a pin fills is no loss."""
     empty = tag == "{}" or (tag == "tag:yaml.org,2002:null" and value == "")
     return empty and any(i.file == change.path and i.path[: len(path)] == path for i in inserts)
-
-
-__all__ = ["Document", "leaves", "prove_files"]

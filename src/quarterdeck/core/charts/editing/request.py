@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from quarterdeck.core.charts.editing.splice import Span
-from quarterdeck.core.charts.keys import Path
-from quarterdeck.core.charts.reading.layers import Row
-from quarterdeck.core.charts.reading.parts import Known
-from quarterdeck.core.charts.refusals import Refusal
+from quarterdeck.core.charts.keys import KeyPath
+from quarterdeck.core.charts.reading.layers import ReleaseTag
+from quarterdeck.core.charts.reading.parts import CatalogueImages
+from quarterdeck.core.charts.refusals import Obstacle
 
 
 @dataclass(frozen=True)
-class Key:
+class KeyOption:
     """One `--key [FILE:]PATH[=TAG]`.
 
     Attributes:
@@ -23,12 +23,12 @@ class Key:
     """
 
     file: str
-    path: Path
+    path: KeyPath
     tag: str = ""
 
 
 @dataclass(frozen=True)
-class Request:
+class BumpRequest:
     """A bump.
 
     Attributes:
@@ -48,10 +48,10 @@ class Request:
     part: str = ""
     environments: tuple[str, ...] = ()
     releases: tuple[str, ...] = ()
-    keys: tuple[Key, ...] = ()
+    keys: tuple[KeyOption, ...] = ()
     pin: bool = False
     unpin: bool = False
-    known: Known | None = None
+    known: CatalogueImages | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class SideEffect:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BumpOutcome:
     """A bump, computed and proven, not written.
 
     Attributes:
@@ -104,10 +104,10 @@ class Outcome:
     """
 
     changes: tuple[FileChange, ...] = ()
-    before: tuple[Row, ...] = ()
-    after: tuple[Row, ...] = ()
+    before: tuple[ReleaseTag, ...] = ()
+    after: tuple[ReleaseTag, ...] = ()
     side_effects: tuple[SideEffect, ...] = ()
     notes: tuple[str, ...] = ()
-    refusals: tuple[Refusal, ...] = ()
+    refusals: tuple[Obstacle, ...] = ()
     decided: tuple[tuple[str, str], ...] = field(default=())
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import yaml
 
-from quarterdeck.core.charts.keys import Path, dotted
+from quarterdeck.core.charts.keys import KeyPath, dotted
 from quarterdeck.core.charts.reading.document import Document, Scalar, child, is_null, keys_at, pairs
 from quarterdeck.core.charts.refusals import refuse
 
@@ -67,7 +67,7 @@ def replacement(document: Document, scalar: Scalar, tag: str) -> Span:
     return Span(scalar.start, scalar.end, written(value, quote), dotted(scalar.path), scalar.line)
 
 
-def insertion(document: Document | None, path: Path, value: str, style: str, newline: str, indent: int = 2) -> Span:
+def insertion(document: Document | None, path: KeyPath, value: str, style: str, newline: str, indent: int = 2) -> Span:
     """The span that puts `value` at *path*: first child of the block that is there, or a new block at the end.
 
     Raises:
@@ -127,7 +127,7 @@ def _step(root: yaml.Node | None) -> int:
     return 0
 
 
-def _block(path: Path, text: str, newline: str, column: int, indent: int) -> str:
+def _block(path: KeyPath, text: str, newline: str, column: int, indent: int) -> str:
     lines = [f"{' ' * (column + indent * n)}{_key(key)}:" for n, key in enumerate(path)]
     return newline.join([*lines[:-1], f"{lines[-1]} {text}"]) + newline
 
@@ -136,7 +136,7 @@ def _key(key: str) -> str:
     return key if re.fullmatch(r"[A-Za-z_][\w.-]*", key) and stays_string(key) else f'"{key}"'
 
 
-def _appended(document: Document, path: Path, text: str, newline: str, indent: int) -> Span:
+def _appended(document: Document, path: KeyPath, text: str, newline: str, indent: int) -> Span:
     if document.root is not None and not (isinstance(document.root, yaml.MappingNode) and not document.root.flow_style):
         raise refuse("no-mapping", "the file holds no block mapping", document.file)
     if document.more:
@@ -155,7 +155,7 @@ def _first_child(
     document: Document,
     key: yaml.ScalarNode,
     node: yaml.Node,
-    path: Path,
+    path: KeyPath,
     depth: int,
     text: str,
     newline: str,
@@ -200,7 +200,7 @@ def _uses(root: yaml.Node, wanted: yaml.Node) -> int:
     return count
 
 
-def removal(document: Document, path: Path) -> Span:
+def removal(document: Document, path: KeyPath) -> Span:
     """The span that takes a scalar's line out, with the parents it leaves empty.
 
     Raises:
@@ -222,7 +222,7 @@ def removal(document: Document, path: Path) -> Span:
     return _cut(document, path, key, value, depth)
 
 
-def _cut(document: Document, path: Path, key: yaml.ScalarNode, value: yaml.Node, depth: int) -> Span:
+def _cut(document: Document, path: KeyPath, key: yaml.ScalarNode, value: yaml.Node, depth: int) -> Span:
     """The lines from the outermost empty parent's to the scalar's; comment lines between them stay."""
     text = document.text
     start = text.rfind("\n", 0, key.start_mark.index) + 1

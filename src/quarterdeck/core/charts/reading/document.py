@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from quarterdeck.core.charts.keys import Kind, Path, classify, embedded
+from quarterdeck.core.charts.keys import KeyPath, TagKind, classify, embedded
 from quarterdeck.core.charts.reading.template import MASK, conditions, directive, masked, replaced
-from quarterdeck.core.charts.refusals import Refusal
+from quarterdeck.core.charts.refusals import Obstacle
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 BOM = "\ufeff"
@@ -44,9 +44,9 @@ class Scalar:
     """
 
     file: str
-    path: Path
-    paths: tuple[Path, ...]
-    kinds: tuple[Kind | None, ...]
+    path: KeyPath
+    paths: tuple[KeyPath, ...]
+    kinds: tuple[TagKind | None, ...]
     value: str
     tag: str
     name: str
@@ -54,7 +54,7 @@ class Scalar:
     end: int
     style: str
     line: int
-    problem: Refusal | None = None
+    problem: Obstacle | None = None
     null: bool = False
 
     @property
@@ -84,9 +84,9 @@ class Document:
     text: str = ""
     shown: str = ""
     root: yaml.Node | None = None
-    broken: Refusal | None = None
+    broken: Obstacle | None = None
     more: tuple[yaml.Node, ...] = ()
-    _scalars: dict[Path, Scalar] | None = field(default=None, repr=False)
+    _scalars: dict[KeyPath, Scalar] | None = field(default=None, repr=False)
     _tokens: dict[int, yaml.ScalarToken] | None = field(default=None, repr=False)
 
     @property
@@ -94,13 +94,13 @@ class Document:
         """The line ending in use."""
         return "\r\n" if "\r\n" in self.text else "\n"
 
-    def scalars(self) -> dict[Path, Scalar]:
+    def scalars(self) -> dict[KeyPath, Scalar]:
         """Every tag, by each of its paths."""
         if self._scalars is None:
             self._scalars = {} if self.root is None or self.broken else dict(_tags(self))
         return self._scalars
 
-    def defined(self, path: Path) -> Scalar | None:
+    def defined(self, path: KeyPath) -> Scalar | None:
         """The tag at a path, also where an anchor is defined that feeds tags and is none by its own place."""
         return self.scalars().get(path) or next((s for s in self.scalars().values() if s.path == path), None)
 
@@ -181,27 +181,29 @@ def parse(file: str, raw: bytes) -> Document:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        return Document(file, raw, broken=Refusal("encoding", f"no UTF-8 (byte {error.start})", file, line))
+        return Document(file, raw, broken=Obstacle("encoding", f"no UTF-8 (byte {error.start})", file, line))
     bom, text = (BOM, text[1:]) if text.startswith(BOM) else ("", text)
     shown, line = text, conditions(text)
     if line and (file.endswith(".gotmpl") or (directive(text.split("\n")[line - 1]) and not _is_yaml(text))):
         reason = "the file is a template with conditions"
-        return Document(file, raw, bom, text, shown, broken=Refusal("template", reason, file, line))
+        return Document(file, raw, bom, text, shown, broken=Obstacle("template", reason, file, line))
     try:
         shown, found = composed(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = f"no plain YAML: {', '.join(filter(None, (error.context, error.problem)))}"
-        return Document(file, raw, bom, text, shown, broken=Refusal("yaml", reason, file, mark.line + 1 if mark else 0))
+        return Document(
+            file, raw, bom, text, shown, broken=Obstacle("yaml", reason, file, mark.line + 1 if mark else 0)
+        )
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
-        return Document(file, raw, bom, text, shown, broken=Refusal("yaml", "no plain YAML", file))
+        return Document(file, raw, bom, text, shown, broken=Obstacle("yaml", "no plain YAML", file))
     first, *later = [None if node is None or is_null(node) else node for node in found] or [None]
     more = tuple(node for node in later if node is not None)
     document = Document(file, raw, bom, text, shown, first, more=more)
     try:
         document.scalars()
     except (_TooMuchError, RecursionError) as error:
-        document.broken, document.root = Refusal("yaml", str(error), file), None
+        document.broken, document.root = Obstacle("yaml", str(error), file), None
     return document
 
 
@@ -250,7 +252,7 @@ def child(node: yaml.Node | None, key: str) -> yaml.Node | None:
     return None
 
 
-def keys_at(root: yaml.Node | None, path: Path) -> list[tuple[yaml.ScalarNode, yaml.Node]]:
+def keys_at(root: yaml.Node | None, path: KeyPath) -> list[tuple[yaml.ScalarNode, yaml.Node]]:
     """The key and value nodes at a path, all doubles."""
     found = [(k, v) for k, v in pairs(root) if k.value == path[0]] if root is not None else []
     for name in path[1:]:
@@ -263,7 +265,7 @@ def is_null(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
 
 
-def leaf_at(root: yaml.Node | None, path: Path) -> yaml.Node | None:
+def leaf_at(root: yaml.Node | None, path: KeyPath) -> yaml.Node | None:
     """What a document has at a path."""
     node = root
     for key in path:
@@ -271,7 +273,7 @@ def leaf_at(root: yaml.Node | None, path: Path) -> yaml.Node | None:
     return node
 
 
-def list_at(root: yaml.Node | None, path: Path) -> Path:
+def list_at(root: yaml.Node | None, path: KeyPath) -> KeyPath:
     """The keys of the first list on the way to a place, () if there is none."""
     node = root
     for depth, key in enumerate(path):
@@ -281,11 +283,11 @@ def list_at(root: yaml.Node | None, path: Path) -> Path:
     return ()
 
 
-def doubled(file: str, place: str, lines: Iterable[int]) -> Refusal:
+def doubled(file: str, place: str, lines: Iterable[int]) -> Obstacle:
     """The reason for a key that stands in its mapping twice."""
     ordered = sorted(lines)
     at = ", ".join(f"{file}:{line}" for line in ordered)
-    return Refusal("duplicate-key", f"a key on the way to {place} stands there twice: {at}", file, ordered[-1])
+    return Obstacle("duplicate-key", f"a key on the way to {place} stands there twice: {at}", file, ordered[-1])
 
 
 def _beside(entries: Iterable[Entry]) -> frozenset[str]:
@@ -297,16 +299,16 @@ def _beside(entries: Iterable[Entry]) -> frozenset[str]:
     )
 
 
-Place = tuple[Path, yaml.ScalarNode, frozenset[str], tuple[int, ...], bool]
+PlacedScalar = tuple[KeyPath, yaml.ScalarNode, frozenset[str], tuple[int, ...], bool]
 
 
-def places(root: yaml.Node) -> Iterator[Place]:
+def places(root: yaml.Node) -> Iterator[PlacedScalar]:
     """(keys, scalar, keys beside it that matter, lines of doubles on its path, whether a list is on its path), aliases followed."""
     left = [_VISITS]
 
     def walk(
-        node: yaml.Node, path: Path, doubles: tuple[int, ...], listed: bool, above: tuple[int, ...]
-    ) -> Iterator[Place]:
+        node: yaml.Node, path: KeyPath, doubles: tuple[int, ...], listed: bool, above: tuple[int, ...]
+    ) -> Iterator[PlacedScalar]:
         left[0] -= 1
         if left[0] < 0 or len(path) > _DEPTH:
             raise _TooMuchError("nested too deeply, or too many aliases")
@@ -333,11 +335,11 @@ def places(root: yaml.Node) -> Iterator[Place]:
         yield from walk(root, (), (), False, ())
 
 
-def _tags(document: Document) -> Iterator[tuple[Path, Scalar]]:
+def _tags(document: Document) -> Iterator[tuple[KeyPath, Scalar]]:
     """Every tag of a document under each of its paths."""
     if document.root is None:
         return
-    seen: dict[int, list[tuple[Path, Kind | None, tuple[int, ...]]]] = {}
+    seen: dict[int, list[tuple[KeyPath, TagKind | None, tuple[int, ...]]]] = {}
     nodes: dict[int, yaml.ScalarNode] = {}
     for path, node, beside, doubles, listed in places(document.root):
         kind = classify(path, node.value, beside, listed)
@@ -359,7 +361,7 @@ def _anchored(document: Document, node: yaml.ScalarNode) -> bool:
 
 
 def _scalar(
-    document: Document, node: yaml.ScalarNode, uses: list[tuple[Path, Kind | None, tuple[int, ...]]]
+    document: Document, node: yaml.ScalarNode, uses: list[tuple[KeyPath, TagKind | None, tuple[int, ...]]]
 ) -> Scalar | None:
     """The scalar with its exact span and what speaks against editing it."""
     file, line = document.file, node.start_mark.line + 1
@@ -379,14 +381,14 @@ def _scalar(
     if doubles:
         problem = doubled(file, place, doubles)
     elif MASK in document.shown[start:end] or MASK in node.value:
-        problem = Refusal("template", f"{place} is a Go template", file, line)
+        problem = Obstacle("template", f"{place} is a Go template", file, line)
     elif null or not node.value:
-        problem = Refusal("no-value", f"{place} has no value", file, line)
+        problem = Obstacle("no-value", f"{place} has no value", file, line)
     elif any(leaf_at(root, uses[0][0]) is not None for root in document.more):
-        problem = Refusal("documents", f"{place} stands in several documents of the file", file, line)
+        problem = Obstacle("documents", f"{place} stands in several documents of the file", file, line)
     elif token is None:
-        problem = Refusal("no-token", f"{place} is no single value", file, line)
+        problem = Obstacle("no-token", f"{place} is no single value", file, line)
     elif style in ("|", ">"):
-        problem = Refusal("block-scalar", f"{place} is a block scalar", file, line)
+        problem = Obstacle("block-scalar", f"{place} is a block scalar", file, line)
     paths, kinds = tuple(p for p, _, _ in uses), tuple(k for _, k, _ in uses)
     return Scalar(file, paths[0], paths, kinds, node.value, tag, name, start, end, style, line, problem, null)

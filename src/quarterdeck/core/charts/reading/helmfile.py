@@ -45,7 +45,7 @@ class Doubt:
 
 
 @dataclass(frozen=True)
-class Layer:
+class NamedLayer:
     """A values file as the helmfile names it for one release in one environment.
 
     Attributes:
@@ -108,7 +108,7 @@ class Helmfile:
         """The chart of a release, "" where it is not said."""
         return self._text(self._entry(environment, release).get("chart"), environment, release)
 
-    def layers(self, environment: str, release: str) -> tuple[Layer, ...]:
+    def layers(self, environment: str, release: str) -> tuple[NamedLayer, ...]:
         """The values files of a release in an environment, the last wins."""
         entry = self._entry(environment, release)
         held = list(self.held)
@@ -128,7 +128,7 @@ class Helmfile:
                 continue  # a condition that does not hold here
             of_environment = template.mentions(text, held, ".Environment.Name")
             of_release = template.mentions(text, held, ".Release.Name")
-            layers.append(Layer(path, of_environment, of_release, not _GLOB.search(path)))
+            layers.append(NamedLayer(path, of_environment, of_release, not _GLOB.search(path)))
         return tuple(layers)
 
     def doubt(self, environment: str, release: str) -> Doubt | None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from quarterdeck.core.charts.keys import Path
-from quarterdeck.core.charts.reading.layers import Finding, Row, Service, Shelf, value_at
-from quarterdeck.core.charts.reading.parts import Known, Part, divide, matches
-from quarterdeck.core.rollout.rollout import ALL
+from quarterdeck.core.charts.keys import KeyPath
+from quarterdeck.core.charts.reading.layers import ParsedFiles, ReleaseTag, ServiceFiles, ServiceTags, value_at
+from quarterdeck.core.charts.reading.parts import CatalogueImages, ImageGroup, image_groups, matches
 
 #: beside a main tag: the image's variant, which the registry's tag ends with
 _FLAVOUR = "flavour"
@@ -35,7 +34,7 @@ class ReleaseImage:
 
 
 @dataclass(frozen=True)
-class PartFound:
+class PartInFiles:
     """A part of a service, as its files show it.
 
     Attributes:
@@ -50,27 +49,29 @@ class PartFound:
     files: int = 0
 
 
-def main_parts(service: Service, finding: Finding, known: Known | None) -> tuple[Part, ...]:
+def main_parts(service: ServiceFiles, finding: ServiceTags, known: CatalogueImages | None) -> tuple[ImageGroup, ...]:
     """The parts that hold a main tag, or that the catalogue names."""
     named = set(known.parts if known else ())
-    return tuple(part for part in divide(service, finding, known) if part.main or part.name in named)
+    return tuple(part for part in image_groups(service, finding, known) if part.main or part.name in named)
 
 
-def found_parts(service: Service, finding: Finding, known: Known | None) -> tuple[PartFound, ...]:
+def found_parts(service: ServiceFiles, finding: ServiceTags, known: CatalogueImages | None) -> tuple[PartInFiles, ...]:
     """Every part with its images and tags."""
     return tuple(_found(part, known) for part in main_parts(service, finding, known))
 
 
-def _found(part: Part, known: Known | None) -> PartFound:
+def _found(part: ImageGroup, known: CatalogueImages | None) -> PartInFiles:
     tags: dict[str, dict[str, None]] = {}
     for row in part.rows:
         tags.setdefault(row.release.environment, {})[row.scalar.tag] = None
     images = tuple(dict.fromkeys(filter(None, (_name(row, known) for row in part.rows))))
     files = len({scalar.file for scalar in part.scalars})
-    return PartFound(part.name, images, {e: tuple(found) for e, found in tags.items()}, files)
+    return PartInFiles(part.name, images, {e: tuple(found) for e, found in tags.items()}, files)
 
 
-def release_images(shelf: Shelf, rows: Iterable[Row], known: Known | None) -> tuple[ReleaseImage, ...]:
+def release_images(
+    shelf: ParsedFiles, rows: Iterable[ReleaseTag], known: CatalogueImages | None
+) -> tuple[ReleaseImage, ...]:
     """What rows make a release run; where nobody knows an image's name, nothing."""
     found = []
     for row in rows:
@@ -80,7 +81,7 @@ def release_images(shelf: Shelf, rows: Iterable[Row], known: Known | None) -> tu
     return tuple(dict.fromkeys(found))
 
 
-def _name(row: Row, known: Known | None) -> str:
+def _name(row: ReleaseTag, known: CatalogueImages | None) -> str:
     """The catalogue's name of a row's image, else the files'; "" where only the chart knows and no catalogue."""
     for name in known.images if known else ():
         if matches(row.image, (name,)):
@@ -88,13 +89,10 @@ def _name(row: Row, known: Known | None) -> str:
     return row.image or (known.image if known else "")
 
 
-def _end(shelf: Shelf, row: Row, known: Known | None) -> str:
-    place: Path = (*row.path[:-1], _FLAVOUR)
+def _end(shelf: ParsedFiles, row: ReleaseTag, known: CatalogueImages | None) -> str:
+    place: KeyPath = (*row.path[:-1], _FLAVOUR)
     for layer in reversed(row.release.layers):
         document = None if layer.on_server or not layer.known else shelf.full(layer.real)
         if document is not None and (flavour := value_at(document.root, place)):
             return f"-{flavour}"
     return known.end if known else ""
-
-
-__all__ = ["ALL", "Known", "PartFound", "ReleaseImage", "found_parts", "main_parts", "release_images"]

@@ -12,17 +12,17 @@ from typing import Protocol
 import yaml
 
 from quarterdeck.core.charts.conventions import HELMFILE_NAMES
-from quarterdeck.core.charts.keys import Kind, Path, dotted, embedded, image_paths
+from quarterdeck.core.charts.keys import KeyPath, TagKind, dotted, embedded, image_paths
 from quarterdeck.core.charts.reading import helmfile as helmfiles
 from quarterdeck.core.charts.reading.document import Document, Scalar, child, doubled, is_null, keys_at, parse
-from quarterdeck.core.charts.refusals import Refusal
+from quarterdeck.core.charts.refusals import Obstacle
 
 #: what stands for the content of a symlink that leads nowhere or out of the charts: it is there, and is no YAML
 UNREADABLE = b"{a symlink that leads nowhere or out of the checkout"
-_ORDER = (Kind.MAIN, Kind.IMAGE, Kind.OTHER)
+_ORDER = (TagKind.MAIN, TagKind.IMAGE, TagKind.OTHER)
 
 
-class Files(Protocol):
+class FileTree(Protocol):
     """Files at one moment; paths from the root of the charts."""
 
     @property
@@ -42,7 +42,7 @@ class Files(Protocol):
 
 
 @dataclass(frozen=True)
-class Layer:
+class ValuesLayer:
     """A values file of one release in one environment.
 
     Attributes:
@@ -68,7 +68,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Release:
+class HelmfileRelease:
     """A release in an environment.
 
     Attributes:
@@ -80,12 +80,12 @@ class Release:
     environment: str
     name: str
     chart: str
-    layers: tuple[Layer, ...]
+    layers: tuple[ValuesLayer, ...]
     doubt: helmfiles.Doubt | None = None
 
 
 @dataclass(frozen=True)
-class Row:
+class ReleaseTag:
     """Which scalar decides one tag of a release in an environment.
 
     Attributes:
@@ -98,9 +98,9 @@ class Row:
     """
 
     service: str
-    release: Release
-    path: Path
-    kind: Kind
+    release: HelmfileRelease
+    path: KeyPath
+    kind: TagKind
     image: str
     scalar: Scalar
     depth: int
@@ -109,19 +109,19 @@ class Row:
     @property
     def holder(self) -> bool:
         """It is but the place where an anchor is defined that feeds tags."""
-        return self.kind is Kind.OTHER and self.path == self.scalar.path and len(self.scalar.paths) > 1
+        return self.kind is TagKind.OTHER and self.path == self.scalar.path and len(self.scalar.paths) > 1
 
     @property
-    def id(self) -> tuple[str, str, str, Path]:
+    def id(self) -> tuple[str, str, str, KeyPath]:
         """Names the row among all rows."""
         return self.service, self.release.environment, self.release.name, self.path
 
 
 @dataclass
-class Shelf:
+class ParsedFiles:
     """Parsed files, each once; *over* replaces contents (None takes a file away)."""
 
-    tree: Files
+    tree: FileTree
     over: Mapping[str, bytes | None] = field(default_factory=dict)
     _parsed: dict[str, Document | None] = field(default_factory=dict)
 
@@ -140,14 +140,14 @@ class Shelf:
             self._parsed[real] = None if raw is None else parse(real, raw)
         return self._parsed[real]
 
-    def edited(self, over: Mapping[str, bytes | None]) -> Shelf:
+    def edited(self, over: Mapping[str, bytes | None]) -> ParsedFiles:
         """The shelf with other contents; what is parsed and unchanged is kept."""
         kept = {real: document for real, document in self._parsed.items() if real not in over}
-        return Shelf(self.tree, {**self.over, **over}, kept)
+        return ParsedFiles(self.tree, {**self.over, **over}, kept)
 
 
 @dataclass(frozen=True)
-class Service:
+class ServiceFiles:
     """A service's releases and files.
 
     Attributes:
@@ -163,7 +163,7 @@ class Service:
     base: str
     homes: Mapping[str, str]
     environments: tuple[str, ...]
-    releases: tuple[Release, ...]
+    releases: tuple[HelmfileRelease, ...]
     values: tuple[str, ...]
 
     @property
@@ -172,7 +172,7 @@ class Service:
         return "" not in self.homes
 
 
-def names(tree: Files, services_dir: str) -> tuple[str, ...]:
+def service_names(tree: FileTree, services_dir: str) -> tuple[str, ...]:
     """All services below a folder, both layouts; folders called `_…_` are none."""
     found: set[str] = set()
     for path in (*tree.files, *tree.links):
@@ -187,13 +187,13 @@ def names(tree: Files, services_dir: str) -> tuple[str, ...]:
     )
 
 
-def load(shelf: Shelf, services_dir: str, name: str) -> Service | None:
+def read_service(shelf: ParsedFiles, services_dir: str, name: str) -> ServiceFiles | None:
     """A service by its directory's name, None if there is none."""
     homes = _homes(shelf, services_dir, name)
     if not homes:
         return None
     environments: list[str] = []
-    releases: list[Release] = []
+    releases: list[HelmfileRelease] = []
     for place, home in homes.items():
         helmfile = helmfiles.read(_helmfile(shelf, home) or b"")
         for environment in (place,) if place else helmfile.environments:
@@ -203,14 +203,16 @@ def load(shelf: Shelf, services_dir: str, name: str) -> Service | None:
                 layers = tuple(
                     _layer(shelf, home, place, layer, environment) for layer in helmfile.layers(environment, release)
                 )
-                releases.append(Release(environment, release, chart, layers, helmfile.doubt(environment, release)))
+                releases.append(
+                    HelmfileRelease(environment, release, chart, layers, helmfile.doubt(environment, release))
+                )
     base = homes.get("", services_dir)
     reals = [real for home in homes.values() for real in _values(shelf, home)]
     reals += [layer.real for release in releases for layer in release.layers if shelf.raw(layer.real) is not None]
-    return Service(name, base, homes, tuple(environments), tuple(releases), tuple(dict.fromkeys(reals)))
+    return ServiceFiles(name, base, homes, tuple(environments), tuple(releases), tuple(dict.fromkeys(reals)))
 
 
-def _homes(shelf: Shelf, services_dir: str, name: str) -> dict[str, str]:
+def _homes(shelf: ParsedFiles, services_dir: str, name: str) -> dict[str, str]:
     if not name or "/" in name or name.startswith((".", "_")):
         return {}
     home = f"{services_dir}/{name}"
@@ -232,11 +234,11 @@ def _homes(shelf: Shelf, services_dir: str, name: str) -> dict[str, str]:
     return dict(sorted(found.items(), key=lambda item: (item[0] != "staging", item[0])))
 
 
-def _helmfile(shelf: Shelf, home: str) -> bytes | None:
+def _helmfile(shelf: ParsedFiles, home: str) -> bytes | None:
     return next((raw for n in HELMFILE_NAMES if (raw := shelf.raw(shelf.real(f"{home}/{n}"))) is not None), None)
 
 
-def _values(shelf: Shelf, home: str) -> Iterator[str]:
+def _values(shelf: ParsedFiles, home: str) -> Iterator[str]:
     """Real paths of what looks like a values file in a folder."""
     for path in sorted({*shelf.tree.files, *shelf.tree.links}):
         if path.startswith(f"{home}/") and path.endswith((".yaml", ".yml")):
@@ -245,22 +247,22 @@ def _values(shelf: Shelf, home: str) -> Iterator[str]:
                 yield shelf.real(path)
 
 
-def _layer(shelf: Shelf, home: str, place: str, layer: helmfiles.Layer, environment: str) -> Layer:
+def _layer(shelf: ParsedFiles, home: str, place: str, layer: helmfiles.NamedLayer, environment: str) -> ValuesLayer:
     if layer.on_server:
-        return Layer(layer.path, layer.path, layer.per_environment, layer.per_release, layer.known)
+        return ValuesLayer(layer.path, layer.path, layer.per_environment, layer.per_release, layer.known)
     path = posixpath.normpath(posixpath.join(home, layer.path))
     stem = posixpath.splitext(posixpath.basename(path))[0]
     own = layer.per_environment or stem.endswith(f"-{environment}") or bool(place and path.startswith(f"{home}/"))
     real = shelf.real(path)
     secret = layer.path.startswith("private/") and shelf.raw(real) is None
-    return Layer(path, real, own, layer.per_release, layer.known, secret)
+    return ValuesLayer(path, real, own, layer.per_release, layer.known, secret)
 
 
 # which scalar wins
 
 
 @dataclass(frozen=True)
-class Finding:
+class ServiceTags:
     """All about a service's tags.
 
     Attributes:
@@ -270,22 +272,22 @@ class Finding:
         untagged: releases of which no main tag is known.
     """
 
-    rows: tuple[Row, ...]
-    kinds: Mapping[Path, Kind]
-    broken: tuple[Refusal, ...]
+    rows: tuple[ReleaseTag, ...]
+    kinds: Mapping[KeyPath, TagKind]
+    broken: tuple[Obstacle, ...]
 
 
-def find(
-    shelf: Shelf, service: Service, ignored: frozenset[tuple[str, int]] = frozenset(), hollow: bool = False
-) -> Finding:
+def service_tags(
+    shelf: ParsedFiles, service: ServiceFiles, ignored: frozenset[tuple[str, int]] = frozenset(), hollow: bool = False
+) -> ServiceTags:
     """The deciding scalar of each tag of each release.
 
     Args:
         ignored: scalars that count as taken away.
         hollow: a block without content hides nothing, because a pin is about to fill it.
     """
-    kinds: dict[Path, Kind] = {}
-    broken: dict[str, Refusal] = {}
+    kinds: dict[KeyPath, TagKind] = {}
+    broken: dict[str, Obstacle] = {}
     for real in service.values:
         document = shelf.full(real)
         if document is None:
@@ -293,7 +295,7 @@ def find(
         if document.broken:
             broken[real] = document.broken
         for path, scalar in document.scalars().items():
-            kind = scalar.kinds[scalar.paths.index(path)] or Kind.OTHER
+            kind = scalar.kinds[scalar.paths.index(path)] or TagKind.OTHER
             kinds[path] = min(kinds.get(path, kind), kind, key=_ORDER.index)
     for real in service.values:
         document = shelf.full(real)
@@ -306,10 +308,10 @@ def find(
         for path, kind in kinds.items()
         if (row := _row(shelf, service, release, path, kind, ignored, hollow)) is not None
     ]
-    return Finding(tuple(rows), kinds, tuple(broken.values()))
+    return ServiceTags(tuple(rows), kinds, tuple(broken.values()))
 
 
-def _doubled(document: Document, kinds: Iterable[Path]) -> Refusal | None:
+def _doubled(document: Document, kinds: Iterable[KeyPath]) -> Obstacle | None:
     """A tag below a key that stands there twice, which is gone for readers that take the last one."""
     for path in kinds:
         if path in document.scalars() or not keys_at(document.root, path):
@@ -322,14 +324,14 @@ def _doubled(document: Document, kinds: Iterable[Path]) -> Refusal | None:
 
 
 def _row(
-    shelf: Shelf,
-    service: Service,
-    release: Release,
-    path: Path,
-    kind: Kind,
+    shelf: ParsedFiles,
+    service: ServiceFiles,
+    release: HelmfileRelease,
+    path: KeyPath,
+    kind: TagKind,
     ignored: frozenset[tuple[str, int]],
     hollow: bool,
-) -> Row | None:
+) -> ReleaseTag | None:
     unseen: list[str] = []
     for depth in range(len(release.layers) - 1, -1, -1):
         layer = release.layers[depth]
@@ -347,16 +349,16 @@ def _row(
             if scalar.null:
                 return None
             image = scalar.name or _image(shelf, service, release, path)
-            return Row(service.name, release, path, kind, plain_image(image), scalar, depth, tuple(unseen))
+            return ReleaseTag(service.name, release, path, kind, plain_image(image), scalar, depth, tuple(unseen))
     return None
 
 
-def _documents(shelf: Shelf, service: Service, layer: Layer) -> Iterable[Document]:
+def _documents(shelf: ParsedFiles, service: ServiceFiles, layer: ValuesLayer) -> Iterable[Document]:
     reals = (layer.real,) if layer.known else tuple(r for r in service.values if fnmatch.fnmatchcase(r, layer.path))
     return [document for real in reals if (document := shelf.full(real)) is not None]
 
 
-def blocks(root: yaml.Node | None, path: Path, hollow: bool = False) -> bool:
+def blocks(root: yaml.Node | None, path: KeyPath, hollow: bool = False) -> bool:
     """Whether a document that has no tag there has something else, so that what lower layers say there is gone."""
     node = root
     for key in path:
@@ -373,7 +375,7 @@ def blocks(root: yaml.Node | None, path: Path, hollow: bool = False) -> bool:
     return node is not None
 
 
-def value_at(root: yaml.Node | None, path: Path) -> str:
+def value_at(root: yaml.Node | None, path: KeyPath) -> str:
     """The text of a scalar, "" if there is none."""
     node = root
     for key in path:
@@ -381,7 +383,7 @@ def value_at(root: yaml.Node | None, path: Path) -> str:
     return node.value if isinstance(node, yaml.ScalarNode) and not is_null(node) else ""
 
 
-def _image(shelf: Shelf, service: Service, release: Release, path: Path) -> str:
+def _image(shelf: ParsedFiles, service: ServiceFiles, release: HelmfileRelease, path: KeyPath) -> str:
     """The image that a release's layers name for a tag."""
     for place in image_paths(path):
         for layer in reversed(release.layers):

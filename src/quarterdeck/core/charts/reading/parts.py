@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from quarterdeck.core.charts.keys import MAIN_BLOCKS, Kind, Path, dotted, image_paths, is_repository, short_image
+from quarterdeck.core.charts.keys import MAIN_BLOCKS, KeyPath, TagKind, dotted, image_paths, is_repository, short_image
 from quarterdeck.core.charts.reading.document import Scalar
-from quarterdeck.core.charts.reading.layers import Finding, Row, Service, Shelf, plain_image, value_at
+from quarterdeck.core.charts.reading.layers import (
+    ParsedFiles,
+    ReleaseTag,
+    ServiceFiles,
+    ServiceTags,
+    plain_image,
+    value_at,
+)
 
 
 @dataclass(frozen=True)
-class Known:
+class CatalogueImages:
     """What a catalogue says of a service's images, without registry and tag.
 
     Attributes:
@@ -31,7 +38,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Part:
+class ImageGroup:
     """Tags that move together.
 
     Attributes:
@@ -43,7 +50,7 @@ class Part:
 
     name: str
     images: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ReleaseTag, ...]
     main: bool
     identities: frozenset[str] = frozenset()
 
@@ -54,32 +61,34 @@ class Part:
         return tuple(found[key] for key in sorted(found))
 
 
-def identity(row: Row) -> str:
+def identity(row: ReleaseTag) -> str:
     """What tells one image from another."""
     if row.image:
         return row.image
     return _unnamed(row.kind, row.release.chart, row.path)
 
 
-def _unnamed(kind: Kind, chart: str, path: Path) -> str:
-    return f"chart:{chart}" if kind is Kind.MAIN else f"key:{dotted(path[:-1])}"
+def _unnamed(kind: TagKind, chart: str, path: KeyPath) -> str:
+    return f"chart:{chart}" if kind is TagKind.MAIN else f"key:{dotted(path[:-1])}"
 
 
-def divide(service: Service, finding: Finding, known: Known | None = None) -> tuple[Part, ...]:
+def image_groups(
+    service: ServiceFiles, finding: ServiceTags, known: CatalogueImages | None = None
+) -> tuple[ImageGroup, ...]:
     """The parts of a service: main ones first, helpers left out."""
-    groups = _groups([row for row in finding.rows if row.kind is not Kind.OTHER], known)
+    groups = _groups([row for row in finding.rows if row.kind is not TagKind.OTHER], known)
     names = _names(service, groups, known)
     parts = []
     for rows, name in zip(groups, names, strict=True):
         images = tuple(dict.fromkeys(row.image for row in rows if row.image))
-        main = any(row.kind is Kind.MAIN for row in rows)
-        parts.append(Part(name, images, tuple(rows), main, frozenset(map(identity, rows))))
+        main = any(row.kind is TagKind.MAIN for row in rows)
+        parts.append(ImageGroup(name, images, tuple(rows), main, frozenset(map(identity, rows))))
     if parts and not any(part.main for part in parts):
-        parts = [Part(p.name, p.images, p.rows, all(map(is_repository, p.images)), p.identities) for p in parts]
+        parts = [ImageGroup(p.name, p.images, p.rows, all(map(is_repository, p.images)), p.identities) for p in parts]
     return tuple(sorted(parts, key=lambda part: not part.main))
 
 
-def _groups(rows: Sequence[Row], known: Known | None) -> list[list[Row]]:
+def _groups(rows: Sequence[ReleaseTag], known: CatalogueImages | None) -> list[list[ReleaseTag]]:
     """Rows joined by a scalar they share, an image they share, or a part of the catalogue."""
     leader: dict[object, object] = {}
 
@@ -96,7 +105,7 @@ def _groups(rows: Sequence[Row], known: Known | None) -> list[list[Row]]:
         ]
         for tie in ties:
             leader[find(tie)] = find(row.scalar.id)
-    groups: dict[object, list[Row]] = {}
+    groups: dict[object, list[ReleaseTag]] = {}
     for row in rows:
         groups.setdefault(find(row.scalar.id), []).append(row)
     return list(groups.values())
@@ -109,7 +118,7 @@ def matches(image: str, wanted: Iterable[str]) -> bool:
     )
 
 
-def _names(service: Service, groups: Sequence[Sequence[Row]], known: Known | None) -> list[str]:
+def _names(service: ServiceFiles, groups: Sequence[Sequence[ReleaseTag]], known: CatalogueImages | None) -> list[str]:
     """A name for each group, all different."""
     sure: list[str] = []
     for rows in groups:
@@ -129,18 +138,18 @@ def _names(service: Service, groups: Sequence[Sequence[Row]], known: Known | Non
     return names
 
 
-def _short(service: Service, rows: Sequence[Row], charts: int) -> str:
+def _short(service: ServiceFiles, rows: Sequence[ReleaseTag], charts: int) -> str:
     images = list(dict.fromkeys(short_image(row.image) for row in rows if row.image))
     if images:
         return "+".join(sorted(images))
     first = rows[0]
-    if first.kind is Kind.MAIN:
+    if first.kind is TagKind.MAIN:
         return service.name if charts <= 1 else short_image(first.release.chart) or service.name
     named = [key for key in first.path[:-1] if key not in (*MAIN_BLOCKS, "image")]
     return named[-1] if named else first.path[0]
 
 
-def unread(shelf: Shelf, service: Service, finding: Finding, part: Part) -> tuple[Scalar, ...]:
+def unread(shelf: ParsedFiles, service: ServiceFiles, finding: ServiceTags, part: ImageGroup) -> tuple[Scalar, ...]:
     """Scalars of a part that no release gets: higher layers override them everywhere.
 
     Only those in the service's own folder: a shared file's tag is not this service's where it decides nothing here.
