@@ -24,11 +24,13 @@ from quarterdeck.core.charts import facade
 from quarterdeck.core.cluster import diff_reader as diff
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.room import Room
+from quarterdeck.core.model.service import Service
 from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.redaction.redactor import Redactor
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
 from quarterdeck.core.rollout.state import Move
 from quarterdeck.core.rollout.step import Step, StepName
+from quarterdeck.core.rollout.subject import Member, Subject
 
 OLD, NEW = "2026-08-06-230932-production", "2026-08-17-094555-production"
 AT = datetime(2026, 8, 17, 14, 2, tzinfo=UTC)
@@ -145,7 +147,7 @@ def planned(number: int) -> Rollout:
     return Rollout(
         id=f"{number:016x}",
         kind=Kind.DEPLOY,
-        service=f"service{number}",
+        subject=Subject((Member(Service(f"service{number}", "", "wikimedia/service")),)),
         environments=("staging",),
         tag=NEW,
         before={"staging": OLD},

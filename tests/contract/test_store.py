@@ -22,6 +22,7 @@ from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
 from quarterdeck.core.rollout.state import Move, State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
 from quarterdeck.testing.store import MemoryStore
+from tests.worlds.subjects import subject
 
 AT = datetime(2026, 8, 17, 14, 0, tzinfo=UTC)
 
@@ -50,7 +51,9 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     world.store.close()
 
 
-def rollout(n: int = 1, service: str = "citoid", environments: tuple[str, ...] = ("staging",), **more: Any):
+def rollout(
+    n: int = 1, service: str = "citoid", environments: tuple[str, ...] = ("staging",), group: str = "", **more: Any
+):
     """A deploy of citoid, not accepted yet."""
     plan = (
         Step(StepName.EDIT),
@@ -60,7 +63,7 @@ def rollout(n: int = 1, service: str = "citoid", environments: tuple[str, ...] =
     return Rollout(
         id=f"{n:016x}",
         kind=Kind.DEPLOY,
-        service=service,
+        subject=subject(service, group=group, places=environments),
         environments=environments,
         tag="2026-08-17-094555-production",
         before=dict.fromkeys(environments, "2026-08-06-230932-production"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import sqlite3
@@ -20,10 +19,8 @@ from quarterdeck.adapters.store.sqlite import SqliteStore
 from quarterdeck.core.model.errors import PermanentError, TemporaryError
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.room import Room
-from quarterdeck.core.rollout.debts import Debt
 from quarterdeck.core.rollout.records import ApplyIntent
-from quarterdeck.core.rollout.rollout import advance
-from quarterdeck.core.rollout.state import Move, State
+from quarterdeck.core.rollout.state import State
 
 AT = datetime(2026, 8, 17, 14, 0, tzinfo=UTC)
 
@@ -82,46 +79,6 @@ async def test_every_version_upgrades(tmp_path: Path, version: int) -> None:
         await store.set_cursor("a", "b")
         assert await store.cursor("a") == "b"
         store.close()
-
-
-#: what version 1 wrote; times and the rest of a rollout as its JSON had them
-V1_ROLLOUT = {
-    "id": "1" * 16, "number": 1, "kind": "deploy", "service": "citoid", "environments": ["staging"], "tag": "t2",
-    "before": {"staging": "t1"}, "actor": "alice", "shell": "alice", "account": "alice", "home": {"network": "irc", "name": "#deploy"},
-    "created": "2026-08-17T14:00:00.000000+00:00", "state": "RUNNING", "version": 3,
-}  # fmt: skip
-V1_DEBT = {
-    "service": "citoid", "tag": "t2", "number": 1, "owner": "alice", "since": "2026-08-17T14:00:00.000000+00:00",
-}  # fmt: skip
-
-
-async def test_rows_of_version_1_stay(tmp_path: Path) -> None:
-    """Rollouts are found by their service as before, debts are those of the whole service, and both can be moved on."""
-    engine = create_engine(f"sqlite:///{tmp_path / 'db'}")
-    with engine.begin() as connection:
-        schema.migrate(connection, schema.MIGRATIONS[:1])
-    engine.dispose()
-    with sqlite3.connect(tmp_path / "db") as raw:
-        row = (1, "1" * 16, "citoid", "deploy", "RUNNING", 3, "", json.dumps(V1_ROLLOUT))
-        raw.execute("INSERT INTO rollouts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-        raw.execute("INSERT INTO targets VALUES ('citoid', 'staging', 1)")
-        for environment in ("codfw", "eqiad"):
-            body = json.dumps({**V1_DEBT, "environment": environment})
-            raw.execute("INSERT INTO debts VALUES ('citoid', ?, ?)", (environment, body))
-    raw.close()
-    store = opened(tmp_path / "db")
-    (rollout,) = await store.find(service="citoid")
-    assert (rollout.number, rollout.services, rollout.part, rollout.group) == (1, ("citoid",), "", "")
-    assert await store.find(service="cito") == ()
-    assert [(d.environment, d.part) for d in await store.debts()] == [("codfw", ""), ("eqiad", "")]
-    await store.set_debts([Debt("citoid", "eqiad", "t3", 1, "alice", AT, "web")], [("citoid", "codfw", "")])
-    await store.save(rollout, advance(rollout, Move.FINISH, AT))
-    assert await store.holders("citoid") == ()
-    store.close()
-    store = opened(tmp_path / "db", "two")
-    assert [(d.environment, d.part) for d in await store.debts()] == [("eqiad", ""), ("eqiad", "web")]
-    assert [r.state for r in await store.find(service="citoid")] == [State.SUCCEEDED]
-    store.close()
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
@@ -190,7 +147,8 @@ async def test_kill_at_any_moment_leaves_a_consistent_store(tmp_path: Path) -> N
     path = tmp_path / "db"
     for turn in range(10):
         child = subprocess.Popen(
-            [sys.executable, Path(__file__).parents[1] / "servers" / "store_writer.py", path, f"w{turn}"],
+            [sys.executable, "-m", "tests.servers.store_writer", path, f"w{turn}"],
+            cwd=Path(__file__).parents[2],
             stdout=subprocess.PIPE,
         )
         assert child.stdout

@@ -15,6 +15,7 @@ from quarterdeck.core.rollout.records import ApplyIntent
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
 from quarterdeck.core.rollout.state import Move
 from quarterdeck.core.rollout.step import Step, StepName, StepState
+from tests.worlds.subjects import subject
 
 
 async def main() -> None:
@@ -24,7 +25,7 @@ async def main() -> None:
     print("open", flush=True)
     for n in range(10**9):
         rollout = Rollout(
-            id=f"{sys.argv[2]}-{n}", kind=Kind.APPLY, service=f"s{n % 3}", environments=("a", "b"), tag="",
+            id=f"{sys.argv[2]}-{n}", kind=Kind.APPLY, subject=subject(f"s{n % 3}", places=("a", "b")), environments=("a", "b"), tag="",
             before={}, actor="x", shell="x", account="x", home=Room("irc", "#d"), created=now,
             steps=(Step(StepName.SYNC), Step(StepName.APPLY, "a", "default")),
         )  # fmt: skip

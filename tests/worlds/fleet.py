@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from quarterdeck.core import subject
+from quarterdeck.core.charts import members
 from quarterdeck.core.charts.facade import ReleaseImage, release_images
 from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.catalogue import Catalogue
@@ -143,7 +143,7 @@ class Fleet(FakeHost):
     def wanted(self, service: str, environment: str, contents: Mapping[str, bytes]) -> dict[str, ReleaseImage]:
         """Release -> the image that the files make it run."""
         tree = replace(EMPTY, files=contents, links=LINKS)
-        known = subject.known(self.known.services.get(service) or Service(service, "", BOX))
+        known = members.known(self.known.services.get(service) or Service(service, "", BOX))
         return {name: images[0] for name, images in release_images(tree, service, environment, known).items()}
 
     def tags(self, service: str, environment: str) -> dict[str, str]:

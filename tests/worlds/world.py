@@ -61,6 +61,7 @@ from tests.worlds.cluster import (
     pods,
     values,
 )
+from tests.worlds.subjects import subject
 
 __all__ = [
     "CHARTS",
@@ -364,13 +365,19 @@ class Deck:
         return [job for name, job in self.runner.jobs.items() if "-apply-" in name]
 
 
-def rolled(**changes: Any) -> Rollout:
+def rolled(
+    service: str = "citoid",
+    part: str = "",
+    group: str = "",
+    environments: tuple[str, ...] = ("staging",),
+    **changes: Any,
+) -> Rollout:
     """A rollout for the views."""
     plain = Rollout(
         id="0123456789abcdef",
         kind=Kind.DEPLOY,
-        service="citoid",
-        environments=("staging",),
+        subject=subject(service, part, group, environments),
+        environments=environments,
         tag=NEW,
         before={"staging": OLD},
         actor="alice",

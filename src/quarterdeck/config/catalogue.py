@@ -16,7 +16,7 @@ from quarterdeck.core.model.environment import Environment, EnvironmentKind
 from quarterdeck.core.model.person import Person
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Part, Service
-from quarterdeck.core.rollout.rollout import ALL
+from quarterdeck.core.rollout.intent import ALL
 
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

@@ -10,13 +10,15 @@ from functools import partial
 from typing import TypeVar
 
 from quarterdeck.core.charts import facade
+from quarterdeck.core.charts.members import known
 from quarterdeck.core.cluster.pods import serving as serving_pods
 from quarterdeck.core.model.errors import EditRefusedError, QuarterdeckError
 from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.intent import ALL
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.step import StepName, StepState
-from quarterdeck.core.subject import Member, Subject, of_rollout, owed
+from quarterdeck.core.rollout.subject import Member, Subject, owed
 from quarterdeck.core.world import World
 
 T = TypeVar("T")
@@ -59,7 +61,7 @@ class Situation:
 
     def meant(self, subject: Subject) -> tuple[Situation, ...]:
         """What there is of all that a subject stands for: of every part by itself where all are meant."""
-        return tuple(self.parts.values()) if subject.part == facade.ALL and self.parts else (self,)
+        return tuple(self.parts.values()) if subject.part == ALL and self.parts else (self,)
 
 
 async def look(world: World, rollout: Rollout) -> Situation:
@@ -70,7 +72,7 @@ async def look(world: World, rollout: Rollout) -> Situation:
         if place not in rollout.served
         and all(s.state is StepState.TODO for s in rollout.steps if s.environment == place and s.name == StepName.APPLY)
     )
-    found = await survey(world, of_rollout(world.catalogue, rollout), rollout.environments, PATIENCE)
+    found = await survey(world, rollout.subject, rollout.environments, PATIENCE)
     debts = await world.store.debts()  # also what its edit made others owe
     mine = tuple(d for d in debts if d in found.debts or d.number == rollout.number)
     return replace(found, untouched=untouched, debts=mine)
@@ -98,7 +100,7 @@ async def survey(
             mine = [place for place in places if subject.at(place)[0] is member]
             at_tip = (trees or {}).get(member.service.name) or await world.charts.tree(commit, member.service.name)
             commit = at_tip.commit
-            for each in member.each:
+            for each in member.single_parts:
                 with contextlib.suppress(EditRefusedError):  # the part is in none of the places
                     of_part[each.part][0].update(await asyncio.to_thread(_tags, subject, each, mine, at_tip))
             tags |= await asyncio.to_thread(_tags, subject, member, mine, at_tip)
@@ -107,9 +109,9 @@ async def survey(
     async def pods(place: str) -> Serving:
         member, environment = subject.at(place)
         objects = await world.host.objects(member.service.name, environment)
-        for each in member.each:
-            of_part[each.part][1][place] = serving_pods(objects, each.images, each.ends)
-        return serving_pods(objects, member.images, member.ends)
+        for each in member.single_parts:
+            of_part[each.part][1][place] = serving_pods(objects, each.images, each.registry_suffixes)
+        return serving_pods(objects, member.images, member.registry_suffixes)
 
     async def guarded(name: str, read: Callable[[], Awaitable[T]]) -> T | None:
         try:
@@ -124,7 +126,7 @@ async def survey(
     commit, tags = in_git or ("", {})
     serving = {place: pods_of for place, pods_of in zip(places, in_pods, strict=True) if pods_of is not None}
     debts = [debt for member in subject.members for debt in await world.store.debts(member.service.name)]
-    alone = {each.part: Situation(each.title, commit, *of_part[each.part]) for each in subject.own.each}
+    alone = {each.part: Situation(each.title, commit, *of_part[each.part]) for each in subject.own.single_parts}
     return Situation(subject.title, commit, tags, serving, owed(subject.members, debts), (), problems, alone)
 
 
@@ -139,7 +141,7 @@ def _tags(subject: Subject, member: Member, places: Sequence[str], tree: Tree) -
     for place in places:
         environment = subject.at(place)[1]
         try:
-            found = facade.effective(tree, member.service.name, (environment,), member.known, member.part)
+            found = facade.effective(tree, member.service.name, (environment,), known(member.service), member.part)
             tags[place] = found[environment].tag
         except EditRefusedError as why:
             problem = problem or why

@@ -21,11 +21,12 @@ from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.intent import ALL
 from quarterdeck.core.rollout.records import Checked, PlaceDiff
-from quarterdeck.core.rollout.rollout import ALL, Kind, Rollout
+from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.step import Step, StepName, StepState
+from quarterdeck.core.rollout.subject import Member, spoken_members
 from quarterdeck.core.situation import Situation
-from quarterdeck.core.subject import Member, spoken_members
 from quarterdeck.views import words
 from quarterdeck.views.questions import reason_sentence
 from quarterdeck.views.refusals import refusal_line, refusal_sentence
@@ -99,7 +100,7 @@ class ChatVoice:
             "usual": rollout.briefing.usual_gate,
             "git_only": not git_has_it
             and all(rollout.ran(e, rollout.part) == {rollout.tag} for e in rollout.environments),
-            "asks": any(self._catalogue.environments[e].kind == "production" for _, e in rollout.targets),
+            "asks": any(rollout.subject.environment(place).kind == "production" for place in rollout.environments),
             "files": list(dict.fromkeys(f.rpartition("/")[2] for f in rollout.briefing.files)),
             "pending": rollout.listed(rollout.pending),
             "late": len(rollout.pending),
@@ -293,7 +294,7 @@ class ChatVoice:
         return rollout.listed(late)
 
     def _service(self, rollout: Rollout) -> Service:
-        return self._catalogue.services[rollout.service]
+        return rollout.subject.service
 
     def _serving(self, situation: Situation, where: str, rollout: Rollout) -> str:
         suffix = self._service(rollout).suffix

@@ -116,7 +116,7 @@ class Pages:
         return short_tag(tag, service.suffix if service else "")
 
     def _tag(self, rollout: Rollout, tag: str) -> str:
-        return self._short(rollout.service, tag)
+        return short_tag(tag, rollout.subject.service.suffix)
 
     def _ran(self, rollout: Rollout, place: str) -> str:
         return " or ".join(sorted(self._tag(rollout, t) for t in rollout.ran(place, rollout.part))) or "nothing"

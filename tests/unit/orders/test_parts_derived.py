@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from quarterdeck.core import subject
-from quarterdeck.core.charts import facade
+from quarterdeck.core.charts import facade, members
 from quarterdeck.core.charts.facade import ReleaseImage
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.errors import EditRefusedError, TemporaryError
@@ -48,7 +47,7 @@ class _Host(Fleet):
 
     def wanted(self, service: str, environment: str, contents: Any) -> dict[str, ReleaseImage]:
         """Release -> image, part by part."""
-        tree, known = replace(EMPTY, files=contents), subject.known(self.known.services[service])
+        tree, known = replace(EMPTY, files=contents), members.known(self.known.services[service])
         found: dict[str, ReleaseImage] = {}
         for part in facade.parts_of(tree, service, known):
             try:

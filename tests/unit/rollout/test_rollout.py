@@ -17,6 +17,7 @@ from quarterdeck.core.rollout.records import Edited
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
 from quarterdeck.core.rollout.state import HOLDING, MOVES, OVER, Move, State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
+from tests.worlds.subjects import subject
 
 NOW = datetime(2026, 8, 17, 14, 0, tzinfo=UTC)
 LATER = datetime(2026, 8, 17, 14, 1, tzinfo=UTC)
@@ -28,7 +29,7 @@ def rollout(state: State = State.PLANNED) -> Rollout:
     return Rollout(
         id="0123456789abcdef",
         kind=Kind.DEPLOY,
-        service="citoid",
+        subject=subject(places=("codfw",)),
         environments=("codfw",),
         tag="new",
         before={"codfw": "old"},
@@ -175,7 +176,8 @@ def test_a_retry_of_an_apply_begins_with_sync() -> None:
 @pytest.mark.parametrize(("part", "owing"), [("", ""), ("orchestrator", "orchestrator"), ("all", "")])
 def test_who_owes_at_a_place(part: str, owing: str) -> None:
     """Debts are by service and by the own service's part; all parts together, and other services, are whole."""
-    grouped = replace(rollout(), part=part, environments=("codfw", "shellbox-media/codfw"))
+    places = ("codfw", "shellbox-media/codfw")
+    grouped = replace(rollout(), subject=subject(part=part, places=places), environments=places)
     assert [debtor(grouped, place) for place in grouped.environments] == [
         ("citoid", "codfw", owing),
         ("shellbox-media", "codfw", ""),

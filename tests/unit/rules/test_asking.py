@@ -12,6 +12,7 @@ from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rules.asking import Answer, code, matches
 from tests.worlds.moments import NOW
+from tests.worlds.subjects import subject
 
 
 @given(st.text(), st.sampled_from(["staging", "prod", "codfw", "prod-back"]))
@@ -35,7 +36,7 @@ def waiting(count: int = 0, state: State = State.WAITING, asked: str = "prod-k7p
     return Rollout(
         id="1",
         kind=Kind.DEPLOY,
-        service="citoid",
+        subject=subject(places=("codfw",)),
         environments=("codfw",),
         tag="t",
         before={},

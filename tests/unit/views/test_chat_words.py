@@ -19,8 +19,8 @@ from quarterdeck.core.rollout.records import Briefing, Checked, Edited, Merged, 
 from quarterdeck.core.rollout.rollout import Kind
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
+from quarterdeck.core.rollout.subject import whole
 from quarterdeck.core.situation import Situation
-from quarterdeck.core.subject import whole
 from quarterdeck.views import words
 from quarterdeck.views.chat import ChatVoice
 from tests.worlds.world import IMAGE, NEW, OLD, PAGE, PROJECT, START, TEMPLATES, VALUES, catalogue, rolled

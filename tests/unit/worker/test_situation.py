@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from quarterdeck.core.model.errors import TemporaryError
+from quarterdeck.core.rollout.subject import Subject, whole
 from quarterdeck.core.situation import Situation, look, survey
-from quarterdeck.core.subject import Subject, whole
 from tests.worlds.world import NEW, OLD, Deck, pods, rolled
 
 

@@ -137,9 +137,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE rollouts (number INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, id TEXT NOT NULL UNIQUE,
         service TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, version INTEGER NOT NULL,
-        stop TEXT NOT NULL, body TEXT NOT NULL)""",
+        stop TEXT NOT NULL, body TEXT NOT NULL, services TEXT NOT NULL)""",
         "CREATE INDEX rollouts_by_state ON rollouts (state)",
-        "CREATE INDEX rollouts_by_service ON rollouts (service)",
         """CREATE TABLE steps (rollout INTEGER NOT NULL REFERENCES rollouts (number), position INTEGER,
         name TEXT NOT NULL, environment TEXT NOT NULL, stage TEXT NOT NULL, attempt INTEGER NOT NULL,
         state TEXT NOT NULL, intent TEXT NOT NULL, result TEXT NOT NULL, why TEXT NOT NULL, started TEXT, ended TEXT,
@@ -159,8 +158,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE builds (project TEXT NOT NULL, change INTEGER NOT NULL, image TEXT NOT NULL,
         state TEXT NOT NULL, merged TEXT NOT NULL, body TEXT NOT NULL, UNIQUE (project, change, image))""",
         "CREATE INDEX builds_by_merge ON builds (merged)",
-        """CREATE TABLE debts (service TEXT NOT NULL, environment TEXT NOT NULL, body TEXT NOT NULL,
-        UNIQUE (service, environment))""",
+        """CREATE TABLE debts (service TEXT NOT NULL, environment TEXT NOT NULL, part TEXT NOT NULL,
+        body TEXT NOT NULL, UNIQUE (service, environment, part))""",
         """CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, at TEXT NOT NULL,
         who TEXT NOT NULL, verb TEXT NOT NULL, detail TEXT NOT NULL, number INTEGER NOT NULL)""",
         "CREATE INDEX audit_by_number ON audit (number)",
@@ -169,16 +168,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TRIGGER audit_is_not_cut BEFORE DELETE ON audit
         BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END""",
         "CREATE TABLE cursors (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL)",
-    ),
-    (
-        "ALTER TABLE rollouts ADD COLUMN services TEXT NOT NULL DEFAULT ''",
-        "UPDATE rollouts SET services = ' ' || service || ' '",
-        "DROP INDEX rollouts_by_service",  # rollouts are found by `services` now, which no index helps
-        "ALTER TABLE debts RENAME TO debts_without_part",
-        """CREATE TABLE debts (service TEXT NOT NULL, environment TEXT NOT NULL, part TEXT NOT NULL,
-        body TEXT NOT NULL, UNIQUE (service, environment, part))""",
-        "INSERT INTO debts SELECT service, environment, '', body FROM debts_without_part",
-        "DROP TABLE debts_without_part",
     ),
 )
 

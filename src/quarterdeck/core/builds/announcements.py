@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from quarterdeck.core.builds import ledger as builds
+from quarterdeck.core.charts.members import plain_images
 from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.errors import QuarterdeckError
 from quarterdeck.core.model.image import Image
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.ports.event_stream import EventStream
+from quarterdeck.core.rollout.subject import Member, Subject, built_from, in_git
 from quarterdeck.core.situation import survey
-from quarterdeck.core.subject import Member, Subject, built_from, in_git
 from quarterdeck.core.world import World
 
 log = logging.getLogger(__name__)
@@ -175,7 +176,7 @@ class Herald:
         """Whether the registry has all that is deployed together with an image: of its part, of its group's flavours."""
         members = built_from(self.world.catalogue, project, image.name)
         tag = in_git(members, image.tag)
-        wanted = {(each.name, f"{each.tag}{each.end}") for m in members for each in m.plain_images(tag)}
+        wanted = {(each.name, f"{each.tag}{each.end}") for m in members for each in plain_images(m, tag)}
         found = [await self.world.registry.digest(*one) for one in sorted(wanted - {(image.name, image.tag)})]
         return all(digest is not None for digest in found)
 

@@ -31,7 +31,7 @@ from quarterdeck.core.charts.refusals import Obstacle, RefusedError, refuse
 from quarterdeck.core.model import place as places
 from quarterdeck.core.model.errors import EditRefusedError
 from quarterdeck.core.ports.charts import Tree
-from quarterdeck.core.rollout.rollout import ALL
+from quarterdeck.core.rollout.intent import ALL
 
 _TIMEOUT = re.compile(r"^ +timeout: *(?P<seconds>[0-9]{1,6}) *(?:#.*)?$")
 _SHOWN = 3

@@ -283,8 +283,8 @@ class Actions:
         permitted(command, self.world.clock.now(), self.world.rules)
 
     def _authorise(self, actor: Actor, rollout: Rollout, verb: str) -> None:
-        for name in rollout.services:
-            service = self.world.catalogue.services[name]
+        for member in rollout.subject.members:
+            service = self.world.catalogue.services.get(member.service.name, member.service)
             self._permit(said_command(actor, verb, service, going_back=rollout.kind is Kind.ROLLBACK))
 
     def _may_stop(self, actor: Actor, rollout: Rollout) -> bool:

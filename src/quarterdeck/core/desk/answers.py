@@ -21,9 +21,9 @@ from quarterdeck.core.rollout.intent import Target, spoken_target
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.state import HOLDING, State
 from quarterdeck.core.rollout.step import StepName, StepState
+from quarterdeck.core.rollout.subject import Member, Subject
 from quarterdeck.core.rules.serving_order import in_serving_order
 from quarterdeck.core.situation import Situation, survey
-from quarterdeck.core.subject import Member, Subject, of_rollout
 from quarterdeck.core.world import World
 
 #: lines a `!log` or `!diff` prints at most; the page has all
@@ -117,13 +117,13 @@ class Answers:
     async def pods(self, actor: Actor, text: str) -> list[str]:
         """`!pods ID`: the pods of its environments as they are now."""
         rollout = await self._get("pods", text)
-        suffix = self.world.catalogue.services[rollout.service].suffix
-        subject, lines = of_rollout(self.world.catalogue, rollout), []
+        suffix = rollout.subject.service.suffix
+        subject, lines = rollout.subject, list[str]()
         for place in rollout.environments:
             (member, _), environment = subject.at(place), rollout.spoken(place)
             try:
                 objects = await self.world.host.objects(*rollout.target(place))
-                found = pods_of(objects, member.images, member.ends, member.is_part)
+                found = pods_of(objects, member.images, member.registry_suffixes, member.is_part)
             except QuarterdeckError as error:
                 lines.append(f"#{rollout.number} {environment}: cannot be seen: {error}")
                 continue
@@ -277,7 +277,7 @@ class Answers:
         return [f"newest {short_tag(newest, member.service.suffix)}"] if newest else []
 
     def _one(self, rollout: Rollout) -> str:
-        suffix = self.world.catalogue.services[rollout.service].suffix
+        suffix = rollout.subject.service.suffix
         where = "+".join(environments_of(rollout.environments))
         note = f": {rollout.note}" if rollout.note else ""
         return f"#{rollout.number} {rollout.title} {where} {short_tag(rollout.tag, suffix)} {rollout.state}{step_words(rollout)} ({rollout.actor}){note}. {self.page}/{rollout.number}"

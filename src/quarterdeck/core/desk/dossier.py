@@ -17,8 +17,8 @@ from quarterdeck.core.rollout import codec
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import OVER
 from quarterdeck.core.rollout.step import StepName
+from quarterdeck.core.rollout.subject import Subject
 from quarterdeck.core.steps.evidence import evidence_name
-from quarterdeck.core.subject import Subject, of_rollout
 from quarterdeck.core.world import World
 
 #: seconds the page waits for the cluster
@@ -70,14 +70,14 @@ async def gather(world: World, number: int) -> Dossier | None:
 
     blind: dict[str, str] = {}
 
-    subject = of_rollout(world.catalogue, rollout)
+    subject = rollout.subject
 
     async def pods(place: str) -> tuple[Pod, ...]:
         try:
             async with asyncio.timeout(PATIENCE):
                 objects = await world.host.objects(*rollout.target(place))
                 member, _ = subject.at(place)
-                return pods_of(objects, member.images, member.ends, only=member.is_part)
+                return pods_of(objects, member.images, member.registry_suffixes, only=member.is_part)
         except (QuarterdeckError, TimeoutError) as error:
             blind[place] = str(error) or f"no answer within {PATIENCE:.0f} s"
             return ()

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 
+from quarterdeck.core.charts.members import plain_images, release_images
 from quarterdeck.core.cluster import diff_reader as reader
 from quarterdeck.core.cluster import releases as listing
 from quarterdeck.core.desk import grammar
@@ -18,8 +19,9 @@ from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.orders.order import Order
 from quarterdeck.core.orders.orders import Orders
 from quarterdeck.core.ports.runner import JobState
+from quarterdeck.core.rollout.intent import ALL
 from quarterdeck.core.rollout.records import ShownDiff
-from quarterdeck.core.rollout.rollout import ALL, Kind
+from quarterdeck.core.rollout.rollout import Kind
 from quarterdeck.core.rules.moments import ShownPlan
 from quarterdeck.core.rules.reasons import Together
 from quarterdeck.core.rules.ruling import permitted
@@ -79,9 +81,9 @@ class Preview:
         text = raw.decode("utf-8", "replace")
         edited = replace(tree, files={**tree.files, **order.plan.files})
         try:
-            images = await asyncio.to_thread(member.release_images, edited, environment)
+            images = await asyncio.to_thread(release_images, member, edited, environment)
         except EditRefusedError:  # as in a rollout: what the catalogue says
-            images = {release.name: member.plain_images(order.tag) for release in names}
+            images = {release.name: plain_images(member, order.tag) for release in names}
         if member.is_part:
             names = tuple(release for release in names if release.name in images)
         before = "" if member.part == ALL else order.situation.running(place)  # its parts may run several

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import statistics
+from dataclasses import replace
 
 from quarterdeck.core.charts import facade
 from quarterdeck.core.model.person import Actor
@@ -12,10 +13,12 @@ from quarterdeck.core.model.question import Question
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.orders.order import Order
+from quarterdeck.core.rollout.intent import ALL
 from quarterdeck.core.rollout.records import Briefing
-from quarterdeck.core.rollout.rollout import ALL, Kind, Rollout
+from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import Step, StepName
+from quarterdeck.core.rollout.subject import Subject
 from quarterdeck.core.rules.asking import question
 from quarterdeck.core.rules.reasons import Together
 from quarterdeck.core.situation import Situation
@@ -43,9 +46,6 @@ async def drafted(world: World, actor: Actor, order: Order, takeover: tuple[int,
         pin=order.intent.pin,
         alone=order.intent.alone,
         absent=tuple(order.absent),
-        images={member.service.name: member.images for member in order.subject.members},
-        registry_suffixes={member.service.name: member.ends for member in order.subject.members},
-        part_images=dict(order.subject.own.parts),
         files=tuple(sorted(order.plan.files)),
         ask_first=_question(world, order.asking, rollout_id) if order.asking else None,
         takeover=takeover,
@@ -55,14 +55,13 @@ async def drafted(world: World, actor: Actor, order: Order, takeover: tuple[int,
     return Rollout(
         id=rollout_id,
         kind=order.kind,
-        service=order.service.name,
-        part=order.subject.part,
-        group=order.subject.group,
+        subject=_stored_subject(world, order),
         environments=order.places,
         tag=order.tag,
         before={place: _before(order, place) for place in order.places},
         actor=actor.person.name,
         shell=actor.person.shell,
+        email=actor.person.email,
         account=f"{actor.network}:{actor.account}",
         home=actor.room or _room_on(actor.network, order.service),
         created=world.clock.now(),
@@ -71,6 +70,13 @@ async def drafted(world: World, actor: Actor, order: Order, takeover: tuple[int,
         pending=order.pending,
         briefing=briefing,
     )
+
+
+def _stored_subject(world: World, order: Order) -> Subject:
+    """What the order is about, with what the catalogue says just now of the environments it serves."""
+    served = {order.subject.at(place)[1] for place in order.places}
+    known_environments = world.catalogue.environments
+    return replace(order.subject, environments={name: known_environments[name] for name in sorted(served)})
 
 
 def _question(world: World, asking: Together, rollout_id: str) -> Question:

@@ -8,13 +8,14 @@ from dataclasses import replace
 
 from quarterdeck.core.builds import ledger as builds
 from quarterdeck.core.charts import facade
+from quarterdeck.core.charts.members import known, plain_images, planned_edit, release_images
 from quarterdeck.core.model.errors import EditRefusedError, RequestError
 from quarterdeck.core.model.place import environments as environments_of
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.orders.refusals import NoSafeEdit, NotInGit
 from quarterdeck.core.ports.charts import Tree
+from quarterdeck.core.rollout.subject import Subject
 from quarterdeck.core.situation import Situation
-from quarterdeck.core.subject import Subject, known
 
 #: place -> (tag before, tag afterwards)
 Effect = Mapping[str, tuple[str, str]]
@@ -29,7 +30,7 @@ async def edit_of(
         RequestError: the files do not allow a safe one, or the tag is not in git at all.
     """
     try:
-        return await asyncio.to_thread(subject.plan, trees, places, tag, pin)
+        return await asyncio.to_thread(planned_edit, subject, trees, places, tag, pin)
     except EditRefusedError as error:
         service, environments = subject.service, environments_of(places)
         environment = environments[0] if len(environments) == 1 else "production"
@@ -83,10 +84,10 @@ def references(
         tree = holding_tree(trees, member.service.name)
         edited = replace(tree, files={**tree.files, **plan.files})
         try:
-            of_releases = member.release_images(edited, environment)
+            of_releases = release_images(member, edited, environment)
         except EditRefusedError:
             of_releases = {}
         images = [image for named in of_releases.values() for image in named if image.tag == tag]
-        for image in images or member.plain_images(tag):
+        for image in images or plain_images(member, tag):
             wanted[image.name, f"{image.tag}{image.end}"] = None
     return tuple(wanted)

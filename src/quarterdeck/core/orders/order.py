@@ -14,9 +14,9 @@ from quarterdeck.core.orders.editing import moves
 from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.rollout.intent import Intent
 from quarterdeck.core.rollout.rollout import Kind
+from quarterdeck.core.rollout.subject import Subject
 from quarterdeck.core.rules.reasons import Together
 from quarterdeck.core.situation import Situation
-from quarterdeck.core.subject import Subject
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
 
 from quarterdeck.core.charts import facade
+from quarterdeck.core.charts.members import member, other_services
 from quarterdeck.core.model.environment import Environment
 from quarterdeck.core.model.errors import NotFoundError, Refusal, RequestError, TemporaryError
 from quarterdeck.core.model.service import Service
@@ -21,12 +22,12 @@ from quarterdeck.core.orders.which_part import which_part
 from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.rollout.intent import Intent, Target
 from quarterdeck.core.rollout.rollout import Kind
+from quarterdeck.core.rollout.subject import Member, Subject
 from quarterdeck.core.rules.moments import ProposedOrder
 from quarterdeck.core.rules.reasons import Together
 from quarterdeck.core.rules.ruling import permitted
 from quarterdeck.core.rules.serving_order import in_serving_order
 from quarterdeck.core.situation import survey
-from quarterdeck.core.subject import Member, Subject, member
 from quarterdeck.core.world import World
 
 #: seconds that git and cluster have to answer
@@ -97,7 +98,7 @@ class Orders:
     async def _reaching(self, targeted: Targeted) -> Reaching:
         subject = targeted.subject
         probe = await edit_of(subject, targeted.trees, targeted.places, ANY, targeted.intent.pin)
-        return Reaching(targeted, tuple(probe.files), subject.others(probe))
+        return Reaching(targeted, tuple(probe.files), other_services(subject, probe))
 
     async def _with_others(self, reaching: Reaching) -> Subject:
         """The subject, and behind it the other services that its edit moves too."""

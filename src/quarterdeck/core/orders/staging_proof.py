@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from quarterdeck.core.model.errors import RequestError
 from quarterdeck.core.orders.refusals import NoStaging, StagingDiffers, StagingIsNoProof, StagingUnseen, Ways
+from quarterdeck.core.rollout.subject import Subject
 from quarterdeck.core.situation import Serving, Situation
-from quarterdeck.core.subject import Subject
 
 
 def proven_tag(subject: Subject, situation: Situation, staging: str) -> str:

@@ -15,7 +15,7 @@ from quarterdeck.core.orders.staging_proof import proven_tag
 from quarterdeck.core.orders.way_back import WayBack
 from quarterdeck.core.rollout.intent import Intent
 from quarterdeck.core.rollout.rollout import Kind
-from quarterdeck.core.subject import Member, Subject, built_from, in_git
+from quarterdeck.core.rollout.subject import Member, Subject, built_from, in_git
 from quarterdeck.core.world import World
 
 
@@ -58,7 +58,7 @@ class Tagging:
             alike = (member, *sharers, *built_from(self.world.catalogue, "", image))
             for build in ready:
                 tag = in_git(alike, build.tag)
-                flavour_is_unknown = tag == build.tag and bool(member.ends)  # it cannot be taken off
+                flavour_is_unknown = tag == build.tag and bool(member.registry_suffixes)  # it cannot be taken off
                 if build.said and not flavour_is_unknown:
                     announced.append(replace(build, tag=tag))
         announced.sort(key=lambda build: build.merged, reverse=True)

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from quarterdeck.core.charts import facade
+from quarterdeck.core.charts.members import known, member, other_services, planned_edit
 from quarterdeck.core.model.errors import EditRefusedError, RequestError, TemporaryError
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.orders.refusals import DeployedInParts, NotOneOfAGroup, SharersUnknown
 from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.rollout.intent import Target
-from quarterdeck.core.subject import Member, Subject, known, member, whole
+from quarterdeck.core.rollout.subject import Member, Subject, whole
 from quarterdeck.core.world import World
 
 #: stands for a tag where only the places of an edit are wanted
@@ -42,12 +43,12 @@ async def services_of(world: World, target: Target) -> tuple[Service, ...]:
     alone = Subject((await asyncio.to_thread(member, trees[first.name], first),))
     every = alone.places(alone.own.environments)
     try:
-        probe = await asyncio.to_thread(alone.plan, trees, every, ANY)
+        probe = await asyncio.to_thread(planned_edit, alone, trees, every, ANY)
     except EditRefusedError as why:
         if not first.image:
             raise RequestError(DeployedInParts(first.name)) from why
         raise RequestError(SharersUnknown(first.name, str(why))) from why
-    found = tuple(catalogue.services[name] for name in alone.others(probe) if name in catalogue.services)
+    found = tuple(catalogue.services[name] for name in other_services(alone, probe) if name in catalogue.services)
     if not found:
         raise RequestError(NotOneOfAGroup(first.name, first.group))
     return (first, *found)

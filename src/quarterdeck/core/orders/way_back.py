@@ -13,8 +13,8 @@ from quarterdeck.core.ports.store import Store
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import StepName, StepState
+from quarterdeck.core.rollout.subject import Member, Subject
 from quarterdeck.core.situation import Situation
-from quarterdeck.core.subject import Member, Subject
 
 #: so many rollouts are looked through
 _MOST_ROLLOUTS = 200

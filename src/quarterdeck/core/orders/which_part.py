@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from quarterdeck.core.charts import facade
+from quarterdeck.core.charts.members import known
 from quarterdeck.core.model.errors import Refusal
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.orders.editing import not_in_git
@@ -12,7 +13,7 @@ from quarterdeck.core.orders.refusals import OfferedPart, WhichPart
 from quarterdeck.core.orders.tagging import Tagging
 from quarterdeck.core.orders.targets import part_names
 from quarterdeck.core.ports.charts import Tree
-from quarterdeck.core.subject import Member, known
+from quarterdeck.core.rollout.subject import Member
 
 #: so many parts are told in one line
 _OFFERED = 3

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from quarterdeck.core.model.errors import BusyError, StaleError
-from quarterdeck.core.rollout.rollout import ALL, Rollout, advance
+from quarterdeck.core.rollout.intent import ALL
+from quarterdeck.core.rollout.rollout import Rollout, advance
 from quarterdeck.core.rollout.state import HOLDING, MOVES, Move, State
 from quarterdeck.core.rollout.step import Step
 

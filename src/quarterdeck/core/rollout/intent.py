@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: the part that means every part
+ALL = "all"
+
 
 @dataclass(frozen=True)
 class Target:

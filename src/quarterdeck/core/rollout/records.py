@@ -34,9 +34,6 @@ class Briefing:
         pin: the environments get a copy of the tag of their own.
         alone: the edit is for one of several services that share a file.
         absent: (service, environments) of members that are not everywhere where the others are served.
-        images: service -> repositories whose containers are its own.
-        registry_suffixes: service -> what the registry's tags have beyond those in git.
-        part_images: part -> repositories, where all parts are meant.
         files: those the edit writes.
         ask_first: the question to ask before anything is written; None if nobody need be asked.
         takeover: numbers of the rollouts that this one closed.
@@ -53,9 +50,6 @@ class Briefing:
     pin: bool = False
     alone: bool = False
     absent: tuple[tuple[str, str], ...] = ()
-    images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    registry_suffixes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    part_images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     ask_first: Question | None = None
     takeover: tuple[int, ...] = ()

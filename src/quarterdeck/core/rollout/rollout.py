@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from quarterdeck.core.model import place as places
 from quarterdeck.core.model.errors import WrongStateError
 from quarterdeck.core.model.room import Room
-from quarterdeck.core.rollout.intent import spoken_target
 from quarterdeck.core.rollout.records import (
     Applied,
     Briefing,
@@ -25,10 +24,7 @@ from quarterdeck.core.rollout.records import (
 )
 from quarterdeck.core.rollout.state import MOVES, OVER, Move, State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
-
-#: the part that means every part
-ALL = "all"
-
+from quarterdeck.core.rollout.subject import Subject
 
 Record = TypeVar("Record")
 
@@ -48,13 +44,11 @@ class Rollout:
     Attributes:
         id: 16 random hex digits; names things in other systems.
         number: for people; 0 until the store gave one.
-        service: whose rooms and deployers it has; the first of a group.
-        part: which part of the service, "all" for all of them; empty for a service with one image.
-        group: name of the group it serves; empty for one service.
+        subject: what it is about: services, parts, images, environments; as it was when it was asked for.
         environments: its places (`places`), in the order they are served.
         tag: the tag to bring, as it stands in git; empty for an apply, which takes what git says.
         before: place -> tag it ran when we began ("" if none was found).
-        actor: person's name; shell and account say who that was when he asked.
+        actor: person's name; shell, account and email say who that was when he asked.
         home: where it was asked and where the verdict goes.
         reason: free words after `--`.
         note: one sentence why it stands where it stands.
@@ -70,7 +64,7 @@ class Rollout:
 
     id: str
     kind: Kind
-    service: str
+    subject: Subject
     environments: tuple[str, ...]
     tag: str
     before: Mapping[str, str]
@@ -79,6 +73,7 @@ class Rollout:
     account: str
     home: Room
     created: datetime
+    email: str = ""
     number: int = 0
     state: State = State.PLANNED
     steps: tuple[Step, ...] = ()
@@ -95,13 +90,26 @@ class Rollout:
     version: int = 0
     briefing: Briefing = field(default_factory=Briefing)
     moved_by: str = ""
-    part: str = ""
-    group: str = ""
 
     @property
     def title(self) -> str:
         """As people say it: `citoid`, `wikifunctions/orchestrator`, `@shellbox`."""
-        return spoken_target(self.service, self.part, self.group)
+        return self.subject.title
+
+    @property
+    def service(self) -> str:
+        """The name of the service whose rooms and deployers it has; the first of a group."""
+        return self.subject.service.name
+
+    @property
+    def part(self) -> str:
+        """Which part of the service, "all" for all of them; empty for a service with one image."""
+        return self.subject.part
+
+    @property
+    def group(self) -> str:
+        """Name of the group it serves; empty for one service."""
+        return self.subject.group
 
     @property
     def targets(self) -> tuple[tuple[str, str], ...]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from quarterdeck.core.charts import facade
+from quarterdeck.core.charts.members import known, plain_images, release_images
 from quarterdeck.core.cluster import diff_reader as reader
 from quarterdeck.core.cluster import releases as listing
 from quarterdeck.core.model.errors import EditRefusedError, NotFoundError, PermanentError
@@ -75,7 +76,7 @@ async def _tag(run: Run, place: str, trees: Mapping[str, Tree]) -> str:
     member, environment = run.subject.at(place)
     name = member.service.name
     try:
-        args = (trees[name], name, (environment,), member.known, member.part)
+        args = (trees[name], name, (environment,), known(member.service), member.part)
         return (await asyncio.to_thread(facade.effective, *args))[environment].tag
     except EditRefusedError:
         return ""
@@ -110,7 +111,7 @@ async def _one(run: Run, step: Step, place: str, commit: str, trees: Mapping[str
     wanted = expected(every, before, run.rollout.tag)
     read = await asyncio.to_thread(reader.read, text, wanted)
     own, left = read.of({release.name for release in found})
-    canaries = [r.name for r in found if r.name in world.catalogue.services[service].canaries]
+    canaries = [r.name for r in found if r.name in run.subject.at(place)[0].service.canaries]
     said, _ = await world.files.read(run.rollout.number, log)
     unwanted_releases = reader.deleted(said.decode("utf-8", "replace"))
     shown = describe(own, found, world.redactor, unwanted_releases)
@@ -132,7 +133,7 @@ async def _tags(run: Run, place: str, trees: Mapping[str, Tree]) -> frozenset[st
     member, environment = run.subject.at(place)
     name = member.service.name
     try:
-        return await asyncio.to_thread(facade.tags_of, trees[name], name, environment, member.known)
+        return await asyncio.to_thread(facade.tags_of, trees[name], name, environment, known(member.service))
     except EditRefusedError:
         return frozenset()
 
@@ -146,12 +147,12 @@ async def _images(run: Run, place: str, trees: Mapping[str, Tree]) -> dict[str, 
     world, (member, environment) = run.world, run.subject.at(place)
     name, tag = member.service.name, run.rollout.tag
     try:
-        return await asyncio.to_thread(member.release_images, trees[name], environment)
+        return await asyncio.to_thread(release_images, member, trees[name], environment)
     except EditRefusedError as why:
         if member.is_part:
             raise PermanentError(f"I cannot tell the releases of {member.title}: {why}") from why
     releases = await run.patiently("the deploy host", lambda: world.host.releases(name, environment), world.limits.diff)
-    return {release.name: member.plain_images(tag) if tag else () for release in releases}
+    return {release.name: plain_images(member, tag) if tag else () for release in releases}
 
 
 def layout(rollout: Rollout, diffed: Diffed) -> tuple[Step, ...]:

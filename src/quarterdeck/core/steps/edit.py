@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from quarterdeck.core.charts import facade
+from quarterdeck.core.charts.members import planned_edit
 from quarterdeck.core.model.change import ChangeStatus, Draft
 from quarterdeck.core.model.place import listed
 from quarterdeck.core.model.tag import short_tag
@@ -37,7 +38,6 @@ async def edit(run: Run, step: Step) -> Edited:
         return Edited(base, plan.effect, already=True)
     identity = change_id(run.rollout.id, step)
     await run.intend(step, EditIntent(base, identity, plan.effect, plan.parts), write_set=plan.write_set)
-    person = world.catalogue.people.get(run.rollout.actor)
     draft = Draft(
         project=charts.project,
         branch=charts.branch,
@@ -46,7 +46,7 @@ async def edit(run: Run, step: Step) -> Edited:
         message=world.redactor.text(message(run.rollout, identity, run.service.suffix)),
         files=plan.files,
         topic=f"quarterdeck-{run.rollout.id}",
-        author=(person.name, person.email) if person and person.email else None,
+        author=(run.rollout.actor, run.rollout.email) if run.rollout.email else None,
     )
     change = await run.patiently("Gerrit", lambda: world.review.propose(draft), world.limits.gate)
     return Edited(
@@ -79,7 +79,7 @@ async def _clear_earlier(run: Run, step: Step) -> None:
 
 def plan_edit(run: Run, trees: Mapping[str, Tree]) -> facade.EditPlan:
     """The edit that brings the rollout's places to its tag."""
-    return run.subject.plan(trees, run.rollout.environments, run.rollout.tag, run.rollout.briefing.pin)
+    return planned_edit(run.subject, trees, run.rollout.environments, run.rollout.tag, run.rollout.briefing.pin)
 
 
 def message(rollout: Rollout, identity: str, suffix: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
+from quarterdeck.core.charts.members import release_images
 from quarterdeck.core.model.environment import Environment, EnvironmentKind
 from quarterdeck.core.model.errors import EditRefusedError, NotFoundError, PermanentError, TemporaryError
 from quarterdeck.core.model.question import Question
@@ -88,8 +89,7 @@ async def _question(run: Run, step: Step) -> Question | None:
 
 
 def _places(run: Run) -> dict[str, Environment]:
-    environments = run.world.catalogue.environments
-    return {place: environments[run.at(place)[1]] for place in run.rollout.environments}
+    return {place: run.subject.environment(place) for place in run.rollout.environments}
 
 
 def _seconds_to_answer(run: Run) -> float:
@@ -113,7 +113,7 @@ async def _refuse_if_undone(run: Run) -> None:
         for place, diff in shown.places.items():
             member, environment = run.subject.at(place)
             tree = await charts.tree(tip, member.service.name)
-            images = await asyncio.to_thread(member.release_images, tree, environment)
+            images = await asyncio.to_thread(release_images, member, tree, environment)
             if references(images) != diff.images:
                 moved.append(place)
     except (EditRefusedError, NotFoundError, TemporaryError):

@@ -16,7 +16,7 @@ from quarterdeck.core.ports.runner import JobState, JobStatus
 from quarterdeck.core.rollout.rollout import Rollout, advance
 from quarterdeck.core.rollout.state import Move
 from quarterdeck.core.rollout.step import Step, StepState
-from quarterdeck.core.subject import Subject, of_rollout
+from quarterdeck.core.rollout.subject import Subject
 from quarterdeck.core.world import World
 
 T = TypeVar("T")
@@ -39,13 +39,13 @@ class Run:
 
     @property
     def service(self) -> Service:
-        """The catalogue's entry of the rollout's own service."""
-        return self.world.catalogue.services[self.rollout.service]
+        """The rollout's own service."""
+        return self.rollout.subject.service
 
     @property
     def subject(self) -> Subject:
         """What the rollout is about."""
-        return of_rollout(self.world.catalogue, self.rollout)
+        return self.rollout.subject
 
     def at(self, place: str) -> tuple[str, str]:
         """(service, environment) of a place."""

@@ -28,10 +28,10 @@ from quarterdeck.core.rollout.records import Edited, Merged
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
 from quarterdeck.core.rollout.state import Move, State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
+from quarterdeck.core.rollout.subject import owed
 from quarterdeck.core.situation import Situation, look
 from quarterdeck.core.steps import PERFORM, Run
 from quarterdeck.core.steps.gate import Paused
-from quarterdeck.core.subject import of_rollout, owed
 from quarterdeck.core.world import World
 
 log = logging.getLogger(__name__)
@@ -252,12 +252,13 @@ class Deployer:
 
     async def _debts(self, rollout: Rollout) -> tuple[Debt, ...]:
         """What its services still owe, and others by its edit."""
-        mine = owed(of_rollout(self.world.catalogue, rollout).members, debts := await self.world.store.debts())
+        mine = owed(rollout.subject.members, debts := await self.world.store.debts())
         return tuple(debt for debt in debts if debt in mine or debt.number == rollout.number)
 
     async def _next(self, rollout: Rollout) -> str:
         """The command that naturally follows a success."""
         kinds = {e.name: e.kind.value for e in self.world.catalogue.environments.values()}
+        kinds |= {e.name: e.kind.value for e in rollout.subject.environments.values()}
         if rollout.kind is Kind.ROLLBACK or rollout.briefing.pin:
             return ""
         running = rollout.briefing.running.items()
