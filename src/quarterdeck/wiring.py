@@ -89,6 +89,7 @@ async def _open_parts(s: Settings, catalogue: Catalogue, engine: Engine, transpo
         PermanentError: the store is held by another process, or a key or known_hosts file is missing.
     """
     clock, templates = SystemClock(), find_templates()
+    networks = {name: transport.words for name, transport in transports.items()}
     s.data_dir.mkdir(parents=True, exist_ok=True)
     runner, host = deploy_host(s, catalogue)
     host_name = s.deploy_host.name or s.deploy_host.host
@@ -105,7 +106,7 @@ async def _open_parts(s: Settings, catalogue: Catalogue, engine: Engine, transpo
         host=host,
         store=store,
         files=files,
-        voice=_Clean(ChatVoice(templates, catalogue, s.links, host_name, clock.now), redactor),
+        voice=_Clean(ChatVoice(templates, catalogue, s.links, host_name, clock.now, networks), redactor),
         clock=clock,
         redactor=redactor,
         limits=limits(s),

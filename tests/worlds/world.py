@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from quarterdeck.chat.irc.lines import TEXT_BYTES
+from quarterdeck.chat.irc.transport import IrcTransport
 from quarterdeck.core.charts.facade import effective
 from quarterdeck.core.desk.actions import Actions
 from quarterdeck.core.desk.answers import Answers
@@ -193,7 +194,8 @@ def catalogue(merge: MergeMode = MergeMode.GATE) -> Catalogue:
 
 #: one voice for all worlds, because its templates are compiled once; it looks at the newest world's clock
 _CLOCK = [Clock()]
-_VOICE = ChatVoice(TEMPLATES, catalogue(), PAGE, "deploy1003", lambda: _CLOCK[0].now())  # noqa: PLW0108
+NETWORKS = {"irc": IrcTransport.words}
+_VOICE = ChatVoice(TEMPLATES, catalogue(), PAGE, "deploy1003", lambda: _CLOCK[0].now(), NETWORKS)  # noqa: PLW0108
 
 
 class Deck:

@@ -29,7 +29,7 @@ from quarterdeck.core.rollout.subject import Member, spoken_members
 from quarterdeck.core.situation import Situation
 from quarterdeck.views import words
 from quarterdeck.views.questions import reason_sentence
-from quarterdeck.views.refusals import refusal_line, refusal_sentence
+from quarterdeck.views.refusals import NO_NETWORKS, Networks, refusal_line, refusal_told
 
 #: a verdict calls the person by name if he has waited longer than this, in seconds
 LONG = 60.0
@@ -58,7 +58,9 @@ class ChatVoice:
         page_url: str,
         host_name: str,
         now: Callable[[], datetime],
+        networks: Networks = NO_NETWORKS,
     ) -> None:
+        self._networks = networks
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(templates / "chat"),
             autoescape=False,  # noqa: S701  chat is not HTML
@@ -83,7 +85,8 @@ class ChatVoice:
 
     def refusal(self, refusal: Refusal, begun: bool = False) -> str:
         """What is said to somebody who is refused; ends with "Nothing done" unless something was *begun* already."""
-        return refusal_sentence(refusal) if begun else refusal_line(refusal)
+        say = refusal_told if begun else refusal_line
+        return say(refusal, self._networks)
 
     def question(self, reason: Reason) -> str:
         """What a person is asked, in half a line."""

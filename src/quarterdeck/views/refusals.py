@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import singledispatch
+from types import MappingProxyType
+from typing import TypeAlias
 
 from quarterdeck.core.model.errors import Refusal
+from quarterdeck.core.model.network import PLAIN_WORDS, NetworkWords
 from quarterdeck.core.model.place import joined, listed
 from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.orders.refusals import (
@@ -36,7 +39,11 @@ from quarterdeck.core.orders.refusals import (
     Ways,
     WhichPart,
 )
-from quarterdeck.core.rules.refusals import AccountsNotShown, NotADeployer, NotIdentified, NotSaidHere, UnknownAccount
+from quarterdeck.core.rules.refusals import AccountsNotShown, NetworkRefusal, NotADeployer, NotSaidHere, UnknownAccount
+
+Networks: TypeAlias = Mapping[str, NetworkWords]
+"""What each network calls its own things, by its name."""
+NO_NETWORKS: Networks = MappingProxyType({})
 
 NOTHING = "Nothing done"
 #: characters of a word that is quoted
@@ -45,9 +52,16 @@ _QUOTED = 40
 _NAMED = 3
 
 
-def refusal_line(refusal: Refusal) -> str:
+def refusal_line(refusal: Refusal, networks: Networks = NO_NETWORKS) -> str:
     """The whole line for a refusal."""
-    return f"{refusal_sentence(refusal)}. {NOTHING}"
+    return f"{refusal_told(refusal, networks)}. {NOTHING}"
+
+
+def refusal_told(refusal: Refusal, networks: Networks = NO_NETWORKS) -> str:
+    """What and why, without a full stop; in the words of the network where it is the network's matter."""
+    if isinstance(refusal, NetworkRefusal):
+        return _in_words_of(networks.get(refusal.network, PLAIN_WORDS), refusal)
+    return refusal_sentence(refusal)
 
 
 @singledispatch
@@ -59,14 +73,10 @@ def refusal_sentence(refusal: Refusal) -> str:
 # -- who may, and where ----------------------------------------------------------------------------------------------
 
 
-@refusal_sentence.register
-def _(refusal: AccountsNotShown) -> str:
-    return "the network shows no accounts just now (services split?), I can take no commands here"
-
-
-@refusal_sentence.register
-def _(refusal: NotIdentified) -> str:
-    return "you are not identified to services, so I cannot know you. /msg NickServ IDENTIFY, then say it again"
+def _in_words_of(words: NetworkWords, refusal: NetworkRefusal) -> str:
+    if isinstance(refusal, AccountsNotShown):
+        return f"{words.accounts_hidden}, I can take no commands here"
+    return f"{words.unidentified}. {words.identify}, then say it again"
 
 
 @refusal_sentence.register

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from quarterdeck.chat.irc.transport import IrcTransport
 from quarterdeck.core.model.errors import Refusal
+from quarterdeck.core.model.network import NetworkWords
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.rules.deployers import MayDeploy
@@ -136,4 +138,15 @@ def test_the_first_rule_that_refuses_is_told() -> None:
 )
 def test_a_refusal_says_who_may_and_what_to_do(refused: Refusal, line: str) -> None:
     """Each has one line, which ends with what was done."""
-    assert refusal_line(refused) == f"{line}. Nothing done"
+    assert refusal_line(refused, {"irc": IrcTransport.words}) == f"{line}. Nothing done"
+
+
+def test_each_network_says_in_its_own_words_how_to_be_known() -> None:
+    """The core knows only that the network does not vouch for somebody."""
+    words = NetworkWords("you are a ghost", "Come by yourself", "the bridge is down")
+    said = [refusal_line(refused("made-up"), {"made-up": words}) for refused in (NotIdentified, AccountsNotShown)]
+    assert said == [
+        "you are a ghost. Come by yourself, then say it again. Nothing done",
+        "the bridge is down, I can take no commands here. Nothing done",
+    ]
+    assert "NickServ" not in refusal_line(NotIdentified("made-up"))

@@ -22,6 +22,7 @@ from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.state import HOLDING, State
 from quarterdeck.core.rollout.step import StepName, StepState
 from quarterdeck.core.rollout.subject import Member, Subject
+from quarterdeck.core.rules.refusals import NotIdentified
 from quarterdeck.core.rules.serving_order import in_serving_order
 from quarterdeck.core.situation import Situation, survey
 from quarterdeck.core.world import World
@@ -155,9 +156,8 @@ class Answers:
     async def whoami(self, actor: Actor, text: str) -> list[str]:
         """`!whoami`: account, person, groups."""
         if actor.account is None:
-            return [
-                f"{actor.nick}: you are not identified to services, so I cannot know you. /msg NickServ IDENTIFY, then say it again"
-            ]
+            how = self.world.voice.refusal(NotIdentified(actor.network), begun=True)
+            return [f"{actor.nick}: {how}"]
         if actor.person is None:
             return [
                 f"{actor.nick}: account {grammar.clip(actor.account)}, unknown to me: ask for an entry in the catalogue's people. You may look, not deploy"

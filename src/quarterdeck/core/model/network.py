@@ -18,3 +18,11 @@ class NetworkWords:
     unidentified: str
     identify: str
     accounts_hidden: str
+
+
+PLAIN_WORDS = NetworkWords(
+    unidentified="this network does not vouch for you, so I cannot know you",
+    identify="identify yourself there",
+    accounts_hidden="this network vouches for nobody just now",
+)
+"""For a network that has no words of its own."""

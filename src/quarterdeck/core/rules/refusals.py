@@ -9,17 +9,18 @@ from quarterdeck.core.model.room import Room
 
 
 @dataclass(frozen=True)
-class AccountsNotShown(Refusal):
+class NetworkRefusal(Refusal):
+    """What each network says in its own words."""
+
+    network: str
+
+
+class AccountsNotShown(NetworkRefusal):
     """The network vouches for nobody just now."""
 
-    network: str
 
-
-@dataclass(frozen=True)
-class NotIdentified(Refusal):
+class NotIdentified(NetworkRefusal):
     """The network does not vouch for the speaker."""
-
-    network: str
 
 
 @dataclass(frozen=True)
