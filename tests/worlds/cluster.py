@@ -62,11 +62,24 @@ class Clock:
         self._order = itertools.count()
         self._waiting: list[tuple[datetime, int, asyncio.Future[None]]] = []
         self._pump: asyncio.Task[None] | None = None
-        self.standing = False
+        self._going = asyncio.Event()
+        self._going.set()
 
     def now(self) -> datetime:
         """Aware UTC."""
         return self._now
+
+    @property
+    def standing(self) -> bool:
+        """Whether time stands still."""
+        return not self._going.is_set()
+
+    @standing.setter
+    def standing(self, stands: bool) -> None:
+        if stands:
+            self._going.clear()
+        else:
+            self._going.set()
 
     def forward(self, seconds: float) -> None:
         """Jump, waking nobody before the pump does."""
@@ -85,6 +98,7 @@ class Clock:
             for _ in range(12):
                 await asyncio.sleep(0)
             if self.standing:
+                await self._going.wait()
                 continue
             at, _, wake = heapq.heappop(self._waiting)
             if not wake.done():

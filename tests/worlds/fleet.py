@@ -99,6 +99,10 @@ def fleet() -> Catalogue:
     return replace(plain, services={service.name: service for service in services})
 
 
+#: what files were found to make a service run; many worlds begin with the same files
+_WANTED: dict[tuple[object, ...], dict[str, ReleaseImage]] = {}
+
+
 class Fleet(FakeHost):
     """A deploy host on which each release runs what git said at its last apply.
 
@@ -142,9 +146,13 @@ class Fleet(FakeHost):
 
     def wanted(self, service: str, environment: str, contents: Mapping[str, bytes]) -> dict[str, ReleaseImage]:
         """Release -> the image that the files make it run."""
-        tree = replace(EMPTY, files=contents, links=LINKS)
-        known = members.known(self.known.services.get(service) or Service(service, "", BOX))
-        return {name: images[0] for name, images in release_images(tree, service, environment, known).items()}
+        described = self.known.services.get(service) or Service(service, "", BOX)
+        question = (described.name, environment, tuple(contents.items()), tuple(LINKS.items()))
+        if question not in _WANTED:
+            tree = replace(EMPTY, files=contents, links=LINKS)
+            images = release_images(tree, service, environment, members.known(described))
+            _WANTED[question] = {name: of_release[0] for name, of_release in images.items()}
+        return _WANTED[question]
 
     def tags(self, service: str, environment: str) -> dict[str, str]:
         """Release -> tag of its image."""

@@ -306,19 +306,23 @@ class Deck:
         """Let the process die at its call number *at* while it does a command, and the next one take it up; if it did."""
         self.fate = Fate(at, after)
         self.build(mortal=True)
-        asking = asyncio.create_task(self.say(command))
-        over = self.until(lambda: self.store.tables.rollouts and self.rollout().ended)
-        driving, dying = asyncio.create_task(over), asyncio.create_task(self.fate.reached.wait())
+        driving, dying = asyncio.create_task(self._driven(command)), asyncio.create_task(self.fate.reached.wait())
         async with asyncio.timeout(10):
             await asyncio.wait({dying, driving}, return_when=asyncio.FIRST_COMPLETED)
         died = dying.done()
-        for task in (asking, driving, dying):
+        for task in (driving, dying):
             task.cancel()
-        await asyncio.gather(asking, driving, dying, return_exceptions=True)
+        await asyncio.gather(driving, dying, return_exceptions=True)
         await self.crash()
         if self.store.tables.rollouts:
             await self.settle()
         return died
+
+    async def _driven(self, command: str) -> None:
+        """A command, until nobody drives the rollout it made."""
+        await self.say(command)
+        if self.store.tables.rollouts:
+            await self.deployer.settled(max(self.store.tables.rollouts))
 
     async def until(self, true: Callable[[], Any]) -> None:
         """Wait for a condition."""

@@ -21,6 +21,7 @@ class FakeCharts:
         self.repository = repository
         self.faults = Faults()
         self._services = services_dir
+        self._sharers: dict[str, Sharers] = {}
 
     async def tip(self) -> str:
         """The branch's newest commit."""
@@ -31,7 +32,9 @@ class FakeCharts:
         """The directory of a service at a commit, with what it leads to and with the directories that share that."""
         self.faults.check("tree")
         at = self._commit(commit)
-        sharers = Sharers(Folders(self._services, at.files, flat(at.links, at.files)), at.files)
+        if commit not in self._sharers:
+            self._sharers[commit] = Sharers(Folders(self._services, at.files, flat(at.links, at.files)), at.files)
+        sharers = self._sharers[commit]
         paths, links = sharers.around(service)
         if not paths:
             raise NotFoundError(f"no directory {self._services}/{service} at {commit[:12]}")

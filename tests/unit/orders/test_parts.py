@@ -10,6 +10,7 @@ import pytest
 from quarterdeck.core.desk.dossier import gather
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import State
+from quarterdeck.testing.review import Gate
 from tests.worlds.cluster import NEW, NEWER, OLD
 from tests.worlds.fleet import HOME, JS, ORCHESTRATOR, PY, FleetDeck, tagged
 
@@ -233,12 +234,26 @@ async def test_a_retry_of_a_part_is_still_of_that_part(fleet: FleetDeck) -> None
 # -- two parts at once -----------------------------------------------------------------------------------------
 
 
+def held_at_the_gate(fleet: FleetDeck) -> None:
+    """Whatever is merged from now on waits until `let_go`."""
+    fleet.review.gate = Gate.STALL
+    fleet.clock.standing = True
+
+
+def let_go(fleet: FleetDeck) -> None:
+    """The gate merges again, and time passes."""
+    fleet.review.gate = Gate.MERGE
+    fleet.clock.standing = False
+
+
 async def test_two_parts_do_not_meet_in_one_environment(fleet: FleetDeck) -> None:
     """A release is helm's, the environment is held: said in words; elsewhere the other part runs beside it."""
+    held_at_the_gate(fleet)
     assert await fleet.say("deploy wikifunctions/evaluators staging") == ""
     said = await refused(fleet, "deploy wikifunctions/orchestrator staging", "bob")
     assert said == "bob: wikifunctions staging is held by #1 (alice, RUNNING). !stop 1, or wait. Nothing done"
     assert await fleet.say(f"deploy wikifunctions/orchestrator codfw {NEW}", "bob") == ""
+    let_go(fleet)
     first, second = await fleet.settle(1), await fleet.settle(2)
     assert (first.state, second.state) == (State.SUCCEEDED, State.WAITING)
     assert (await fleet.confirm(2, "bob")).state is State.SUCCEEDED
@@ -246,10 +261,12 @@ async def test_two_parts_do_not_meet_in_one_environment(fleet: FleetDeck) -> Non
 
 async def test_one_part_is_edited_by_one_rollout(fleet: FleetDeck) -> None:
     """Its files are in somebody's hands, whatever environment it is for."""
+    held_at_the_gate(fleet)
     assert await fleet.say("deploy wikifunctions/evaluators staging") == ""
     said = await refused(fleet, f"deploy wikifunctions/evaluators codfw {NEW}", "bob")
     assert "values-js.yaml" in said
     assert "in the hands of #1 (alice, RUNNING). !stop 1, or wait. Nothing done" in said
+    let_go(fleet)
     assert (await fleet.settle(1)).state is State.SUCCEEDED
 
 

@@ -66,10 +66,16 @@ def moment(text: str) -> datetime:
 # -- to JSON ---------------------------------------------------------------------------------------------------
 
 
+#: what JSON knows as it stands; an enum of texts is none of them
+_PLAIN = frozenset({str, int, float, bool, types.NoneType})
+
+
 def _encode(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Enum):
         return value.value
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, datetime):
         return instant(value)
@@ -108,6 +114,8 @@ def _hints(kind: type) -> Mapping[str, Any]:
 
 def _decode(hint: Any, plain: Any, path: str) -> Any:
     """What the hint promises, out of what JSON gave."""
+    if type(plain) is hint:
+        return plain
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         return None if plain is None else _decode(_not_none(hint), plain, path)
