@@ -7,7 +7,6 @@ plugin touches none of them. Errbot's dispatcher runs in the main thread and tak
 import asyncio
 import logging
 import queue
-import re
 import secrets
 import signal
 import socket
@@ -25,6 +24,7 @@ from errbot.backends import base as errbot
 from errbot.backends.base import ONLINE, Identifier, Message, RoomError, RoomOccupant
 
 from quarterdeck.chat import ChatError, Heard, Transport
+from quarterdeck.chat.commands import command_text
 from quarterdeck.core.model.line import Utterance
 from quarterdeck.core.model.room import Room
 
@@ -170,35 +170,12 @@ class QuarterdeckBackend(core.ErrBot):
     def take(self, heard: Heard) -> None:
         """Give one heard line to Errbot if it is a command for us; nothing in it can end the bot."""
         try:
-            body = self.command_text(heard)
+            home_rooms = self.app.transports[heard.network].rooms
+            body = command_text(heard, home_rooms, str(self.prefix), self.commands)
             if body is not None:
                 self.callback_message(self._message(heard, body))
         except Exception:
             log.exception("a line could not be dispatched")
-
-    def command_text(self, heard: Heard) -> str | None:
-        """Return the line in prefix form, or None when it is not for us.
-
-        Addressed to our present nick it counts everywhere; with the bare prefix in home rooms and in private; in
-        private also without any, if its first word is a command. What Errbot would take for "again" (`!!`, `!1`,
-        `!²`) or stumble over (`!` alone) never reaches it.
-        """
-        transport = self.app.transports[heard.network]
-        prefix = str(self.prefix)
-        text = heard.text.strip()
-        addressed = re.match(rf"{re.escape(transport.nick)}[:,]\s+(.*)", text, re.IGNORECASE | re.DOTALL)
-        if addressed:
-            rest = addressed[1].removeprefix(prefix)
-        elif text.startswith(prefix) and (not heard.room or heard.room in transport.rooms):
-            rest = text.removeprefix(prefix)
-        elif not heard.room and text and text.split()[0].lower() in self.commands:
-            rest = text
-        else:
-            return None
-        words = rest.split(maxsplit=1)
-        if not words or words[0].startswith(prefix) or words[0].isdigit():
-            return None
-        return prefix + words[0].lower() + rest.strip()[len(words[0]) :]  # phones begin lines with a capital
 
     def _message(self, heard: Heard, body: str) -> Message:
         extras = {"heard": heard}

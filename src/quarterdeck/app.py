@@ -128,11 +128,9 @@ class App:
 
     async def answer(self, verb: str, heard: Heard, text: str) -> list[str]:
         """The lines to say to a command; see `Reception.answer`."""
-        nick = self.transports[heard.network].nick.lower()
-        addressed = heard.text.lower().startswith((f"{nick}:", f"{nick},"))
         if (why := self._unnoted.pop(heard.msgid, "")) and verb in PERMISSIONS:
             return [f"{heard.nick}: {why}. {NOTHING}"]
-        lines = await self.parts.dispatcher.answer(verb, self._actor(heard), text, addressed)
+        lines = await self.parts.dispatcher.answer(verb, self._actor(heard), text, heard.addressed is not None)
         return [self.parts.world.redactor.text(line) for line in lines]
 
     def _actor(self, heard: Heard) -> Actor:
@@ -172,8 +170,7 @@ class App:
         world = self.parts.world
         while True:
             heard = await self._heard_lines.get()
-            nick = self.transports[heard.network].nick.lower()
-            if heard.room and not heard.text.lower().lstrip().startswith(("!", nick)):
+            if heard.room and heard.addressed is None and not heard.text.lstrip().startswith("!"):
                 continue
             text = world.redactor.text(heard.text)[:LONGEST_NOTED]
             try:

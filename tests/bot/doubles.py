@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from quarterdeck.chat import Heard, IrcTransport, Transport
+from quarterdeck.chat.commands import said_to
 from quarterdeck.core.model.line import Line, Utterance
 from quarterdeck.core.model.room import Room
 
@@ -114,6 +115,7 @@ def heard(text: str, room: str = "#deploy", account: str | None = "alice", **mor
         text=text,
         msgid=f"m{next(_numbers)}",
         at=datetime.now(UTC),
+        addressed=said_to({"irc": "qd", "matrix": "qd_"}.get(network, "qd"), text),
     )
 
 

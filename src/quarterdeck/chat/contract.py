@@ -57,6 +57,8 @@ class Heard:
     """The network's id of the line, else one made up that never comes twice."""
     at: datetime
     """When, by the server's clock if it tells; aware, UTC."""
+    addressed: str | None = None
+    """What was said to us by name, without the name; None where the line did not begin with it."""
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from quarterdeck.chat.commands import said_to
 from quarterdeck.chat.contract import Heard
 from quarterdeck.chat.irc.lines import Line, fold, server_time
 from quarterdeck.core.model.room import Room
@@ -80,6 +81,7 @@ class Hearing:
             text=text,
             msgid=(trusted and line.tags.get("msgid")) or f"{self._session}-{self._count}",
             at=at.astimezone(UTC),
+            addressed=said_to(own_nick, text),
         )
 
     def _is_history(self, line: Line, room: str, at: datetime) -> bool:
