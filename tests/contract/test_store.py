@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,11 +15,12 @@ import pytest
 
 from quarterdeck.adapters.store.sqlite import SqliteStore
 from quarterdeck.core.model.build import Build, BuildState
-from quarterdeck.core.model.errors import BusyError, StaleError
+from quarterdeck.core.model.errors import BusyError, NotFoundError, StaleError
 from quarterdeck.core.model.line import Line, Urgency
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.debts import Debt
 from quarterdeck.core.rollout.records import Briefing, MergeIntent
+from quarterdeck.core.rollout.refusals import NotReadable
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
 from quarterdeck.core.rollout.state import Move, State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
@@ -41,6 +44,19 @@ class World:
         """Close it, and open it as the next process."""
         self.store.close()
         self.store = self._sqlite(incarnation) if self.kind == "sqlite" else self.store.reborn(incarnation)
+
+    def written_by_a_newer_version(self, number: int) -> str:
+        """Give a rollout a field that this version does not know; why it cannot be read."""
+        why = "Rollout.newer: unknown field"
+        if self.kind == "memory":
+            self.store.tables.unreadable[number] = why
+            return why
+        with sqlite3.connect(self.path) as raw:
+            (body,) = raw.execute("SELECT body FROM rollouts WHERE number = ?", (number,)).fetchone()
+            newer = json.dumps({**json.loads(body), "newer": 1})
+            raw.execute("UPDATE rollouts SET body = ? WHERE number = ?", (newer, number))
+        raw.close()
+        return why
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -440,4 +456,28 @@ async def test_what_cannot_be_kept_is_refused(world: World) -> None:
     twins = replace(rollout(), steps=(Step(StepName.EDIT), Step(StepName.EDIT, attempt=2)))
     with pytest.raises(ValueError, match="two steps of one key"):
         await world.store.accept(twins, (), lambda _: [])
+    assert await world.store.find() == ()
+
+
+async def test_a_rollout_that_cannot_be_read_is_named_and_stands_in_nobodys_way(world: World) -> None:
+    """It is left out where rollouts are found, named where it is asked for, and what it holds stays held."""
+    mine = await moved(world.store, await accepted(world.store), Move.CONFIRM)
+    other = await accepted(world.store, 2, service="cxserver")
+    why = world.written_by_a_newer_version(mine.number)
+    world.restart()
+    assert [r.number for r in await world.store.find()] == [other.number]
+    assert await world.store.get(other.number) is not None
+    assert await world.store.unreadable() == (NotReadable(mine.number, why),)
+    with pytest.raises(NotFoundError) as caught:
+        await world.store.get(mine.number)
+    assert caught.value.refusal == NotReadable(mine.number, why)
+    with pytest.raises(BusyError):
+        await accepted(world.store, 3)
+
+
+async def test_what_is_over_and_cannot_be_read_asks_nobody_for_anything(world: World) -> None:
+    """Only what is still open is named without being asked for."""
+    over = await moved(world.store, await accepted(world.store), Move.ABORT)
+    world.written_by_a_newer_version(over.number)
+    assert await world.store.unreadable() == ()
     assert await world.store.find() == ()

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from quarterdeck.core.model.build import Build, BuildState
-from quarterdeck.core.model.errors import StaleError
+from quarterdeck.core.model.errors import NotFoundError, StaleError
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.ports.store import AuditRow, HeldTarget, OutboxRow
 from quarterdeck.core.rollout import holding, packing
 from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.refusals import NotReadable
 from quarterdeck.core.rollout.rollout import Rollout
-from quarterdeck.core.rollout.state import State
+from quarterdeck.core.rollout.state import OVER, State
 
 
 @dataclass
@@ -38,6 +39,8 @@ class Tables:
     debts: dict[tuple[str, str, str], Debt] = field(default_factory=dict)
     audit: list[AuditRow] = field(default_factory=list)
     cursors: dict[str, str] = field(default_factory=dict)
+    unreadable: dict[int, str] = field(default_factory=dict)
+    """Number -> why, of rollouts that are to be taken for written by a newer version."""
 
 
 def _kept(rollout: Rollout) -> Rollout:
@@ -157,16 +160,26 @@ class MemoryStore:
 
     async def get(self, number: int) -> Rollout | None:
         """See `ports.Store.get`."""
+        if number in self.tables.unreadable:
+            raise NotFoundError(NotReadable(number, self.tables.unreadable[number]))
         return self.tables.rollouts.get(number)
 
     async def find(self, states: Collection[State] = (), service: str = "", limit: int = 50) -> tuple[Rollout, ...]:
         """See `ports.Store.find`."""
-        found = (
-            r
-            for r in sorted(self.tables.rollouts.values(), key=lambda r: -r.number)
-            if (not states or r.state in states) and (not service or service in r.services)
-        )
-        return tuple(found)[:limit]
+        newest_first = sorted(self.tables.rollouts.values(), key=lambda rollout: -rollout.number)
+        wanted = [
+            rollout
+            for rollout in newest_first
+            if (not states or rollout.state in states)
+            and (not service or service in rollout.services)
+            and rollout.number not in self.tables.unreadable
+        ]
+        return tuple(wanted[:limit])
+
+    async def unreadable(self) -> tuple[NotReadable, ...]:
+        """See `ports.Store.unreadable`."""
+        numbers = sorted(n for n in self.tables.unreadable if self.tables.rollouts[n].state not in OVER)
+        return tuple(NotReadable(number, self.tables.unreadable[number]) for number in numbers)
 
     async def holders(self, service: str) -> tuple[HeldTarget, ...]:
         """See `ports.Store.holders`."""

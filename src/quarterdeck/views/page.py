@@ -18,6 +18,7 @@ from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.rollout.debts import Debt
 from quarterdeck.core.rollout.intent import spoken_target
 from quarterdeck.core.rollout.records import GatePassed
+from quarterdeck.core.rollout.refusals import NotReadable
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import OVER, State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
@@ -96,7 +97,14 @@ class Pages:
         }
         return self._render("rollout", facts, html)
 
-    def index(self, rollouts: Sequence[Rollout], debts: Sequence[Debt], now: datetime, html: bool) -> str:
+    def index(
+        self,
+        rollouts: Sequence[Rollout],
+        debts: Sequence[Debt],
+        now: datetime,
+        html: bool,
+        unreadable: Sequence[NotReadable] = (),
+    ) -> str:
         """The list: what needs a person, what runs, what is pending, then what was."""
         rows = [(r, BANNERS[r.state][0], self._tag(r, r.tag)) for r in rollouts]
         owed = [(d, spoken_target(d.service, d.part), self._short(d.service, d.tag)) for d in debts]
@@ -105,7 +113,7 @@ class Pages:
             ("Running", [row for row in rows if row[0].state in (State.PLANNED, State.RUNNING)]),
             ("Over", [row for row in rows if row[0].state in OVER]),
         )
-        return self._render("index", {"parts": parts, "debts": owed, "now": now}, html)
+        return self._render("index", {"parts": parts, "debts": owed, "now": now, "unreadable": unreadable}, html)
 
     def _render(self, name: str, facts: Mapping[str, Any], html: bool) -> str:
         environment = self._html if html else self._text

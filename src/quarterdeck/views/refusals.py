@@ -39,6 +39,7 @@ from quarterdeck.core.orders.refusals import (
     Ways,
     WhichPart,
 )
+from quarterdeck.core.rollout.refusals import NotReadable
 from quarterdeck.core.rules.refusals import AccountsNotShown, NetworkRefusal, NotADeployer, NotSaidHere, UnknownAccount
 
 Networks: TypeAlias = Mapping[str, NetworkWords]
@@ -68,6 +69,14 @@ def refusal_told(refusal: Refusal, networks: Networks = NO_NETWORKS) -> str:
 def refusal_sentence(refusal: Refusal) -> str:
     """What and why, without a full stop. A refusal registers its sentence here."""
     raise NotImplementedError(f"no sentence for {refusal!r}")
+
+
+@refusal_sentence.register
+def _(refusal: NotReadable) -> str:
+    return (
+        f"#{refusal.number} was written by another version of me and cannot be read ({refusal.why}): "
+        "I leave it alone, and what it holds stays held"
+    )
 
 
 # -- who may, and where ----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from quarterdeck.core.desk import dossier
 from quarterdeck.core.desk.answers import log_names
+from quarterdeck.core.model.errors import NotFoundError
 from quarterdeck.core.model.place import slug
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.world import World
@@ -77,7 +78,8 @@ async def index(request: web.Request) -> web.Response:
     world, html = request.app[_WORLD], _html(request)
     found = await world.store.find(limit=100)
     ordered = sorted(found, key=lambda r: (r.state not in _OPEN, -r.number))
-    return _page(request.app[_PAGES].index(ordered, await world.store.debts(), world.clock.now(), html), html)
+    debts, unreadable = await world.store.debts(), await world.store.unreadable()
+    return _page(request.app[_PAGES].index(ordered, debts, world.clock.now(), html, unreadable), html)
 
 
 async def rollout(request: web.Request) -> web.Response:
@@ -111,7 +113,12 @@ async def log(request: web.Request) -> web.Response:
 
 
 async def _dossier(request: web.Request) -> dossier.Dossier:
-    found = await dossier.gather(request.app[_WORLD], int(request.match_info["number"]))
+    world = request.app[_WORLD]
+    try:
+        found = await dossier.gather(world, int(request.match_info["number"]))
+    except NotFoundError as error:
+        text = world.voice.refusal(error.refusal) if error.refusal else str(error)
+        raise web.HTTPNotFound(text=f"{text}\n") from error
     if found is None:
         raise web.HTTPNotFound(text="no such rollout\n")
     return found

@@ -240,3 +240,16 @@ async def test_a_start_whose_answer_is_lost_is_looked_up_by_name(deck: Deck, beg
     if not began:
         assert "the apply did not start" in rollout.note
         assert deck.cluster.applied == []
+
+
+async def test_a_rollout_of_a_newer_version_is_named_once_and_left_alone(deck: Deck) -> None:
+    """The bot starts, takes up the others, and says in `!status`, on the page and in the audit what it cannot read."""
+    await hanging(deck)
+    deck.store.tables.unreadable[1] = "Rollout.newer: unknown field"
+    assert await deck.crash() == ()
+    why = "#1 was written by another version of me and cannot be read (Rollout.newer: unknown field)"
+    assert [row.detail.startswith(why) for row in await deck.store.audit(1) if row.verb == "left alone"] == [True]
+    assert "CANNOT READ: #1 (Rollout.newer: unknown field)" in await deck.say("status")
+    for command in ("status 1", "pods 1", "stop 1", "retry 1", "diff 1", "log 1"):
+        assert why in await deck.say(command), command
+    assert "held by #1" in await deck.say("deploy citoid staging", "bob")

@@ -12,8 +12,10 @@ from sqlalchemy.exc import IntegrityError
 from quarterdeck.adapters.store.schema import builds, debts, rollouts, steps, targets, write_sets
 from quarterdeck.core.model.build import Build
 from quarterdeck.core.rollout import codec, holding, packing
+from quarterdeck.core.rollout.codec import UnreadableError
 from quarterdeck.core.rollout.debts import Debt
 from quarterdeck.core.rollout.packing import PackedStep
+from quarterdeck.core.rollout.refusals import NotReadable
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.step import Step
 
@@ -35,8 +37,8 @@ def serves(service: str) -> ColumnElement[bool]:
     return func.instr(rollouts.c.services, f" {service} ") > 0
 
 
-def read(c: Connection, rows: Sequence[Row[Any]]) -> tuple[Rollout, ...]:
-    """Rollouts with their steps, in the order of *rows*."""
+def read(c: Connection, rows: Sequence[Row[Any]]) -> tuple[Rollout | NotReadable, ...]:
+    """Rollouts with their steps, in the order of *rows*; in the place of one that does not fit its types why."""
     query = select(steps).where(steps.c.rollout.in_([row.number for row in rows]) & steps.c.position.is_not(None))
     of: dict[int, list[PackedStep]] = {}
     for row in c.execute(query.order_by(steps.c.rollout, steps.c.position)):
@@ -53,13 +55,26 @@ def read(c: Connection, rows: Sequence[Row[Any]]) -> tuple[Rollout, ...]:
             ended=codec.moment(row.ended) if row.ended else None,
         )
         of.setdefault(row.rollout, []).append(step)
-    return tuple(packing.unpack(row.body, of.get(row.number, ()), row.stop) for row in rows)
+    return tuple(_unpacked(row, of.get(row.number, ())) for row in rows)
 
 
-def get(c: Connection, number: int) -> Rollout | None:
+def _unpacked(row: Row[Any], packed_steps: Sequence[PackedStep]) -> Rollout | NotReadable:
+    try:
+        return packing.unpack(row.body, packed_steps, row.stop)
+    except UnreadableError as error:
+        return NotReadable(row.number, str(error))
+
+
+def get(c: Connection, number: int) -> Rollout | NotReadable | None:
     """A rollout by number."""
-    found = read(c, c.execute(select(rollouts).where(rollouts.c.number == number)).all())
-    return found[0] if found else None
+    rows = read(c, c.execute(select(rollouts).where(rollouts.c.number == number)).all())
+    return rows[0] if rows else None
+
+
+def holder(c: Connection, number: int) -> Rollout | None:
+    """A rollout by number, for words about it; None where it cannot be read."""
+    rollout = get(c, number)
+    return None if isinstance(rollout, NotReadable) else rollout
 
 
 def write_steps(c: Connection, number: int, old: Sequence[Step], new: Sequence[Step]) -> None:
@@ -122,7 +137,7 @@ def hold(c: Connection, rollout: Rollout, write_set: Sequence[tuple[str, str]] |
         except IntegrityError as error:
             here = (targets.c.service == service) & (targets.c.environment == environment)
             other = c.execute(select(targets.c.number).where(here)).scalar_one()
-            raise holding.busy(f"{service} {environment}", get(c, other), other) from error
+            raise holding.busy(f"{service} {environment}", holder(c, other), other) from error
     if not wanted:
         write_set = ()
     if write_set is None:
@@ -134,7 +149,7 @@ def hold(c: Connection, rollout: Rollout, write_set: Sequence[tuple[str, str]] |
         except IntegrityError as error:
             here = (write_sets.c.file == file) & (write_sets.c.scalar == scalar)
             other = c.execute(select(write_sets.c.number).where(here)).scalar_one()
-            raise holding.busy(f"{file} {scalar}", get(c, other), other) from error
+            raise holding.busy(f"{file} {scalar}", holder(c, other), other) from error
 
 
 def set_debts(c: Connection, add: Sequence[Debt], paid: Sequence[tuple[str, str, str]]) -> None:

@@ -26,13 +26,14 @@ from sqlalchemy.pool import StaticPool
 from quarterdeck.adapters.store import rows, schema
 from quarterdeck.adapters.store.schema import audit, builds, cursors, debts, inbox, outbox, rollouts, targets
 from quarterdeck.core.model.build import Build, BuildState
-from quarterdeck.core.model.errors import PermanentError, StaleError, TemporaryError
+from quarterdeck.core.model.errors import NotFoundError, PermanentError, StaleError, TemporaryError
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.ports.store import AuditRow, HeldTarget, OutboxRow
 from quarterdeck.core.rollout import codec, holding
 from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.refusals import NotReadable
 from quarterdeck.core.rollout.rollout import Rollout
-from quarterdeck.core.rollout.state import State
+from quarterdeck.core.rollout.state import OVER, State
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -161,7 +162,7 @@ class SqliteStore:
         c.execute(update(rollouts).where(rollouts.c.number == number).values(**rows.columns(rollout)))
         rows.write_steps(c, number, (), rollout.steps)
         for other in takeover:
-            found = rows.get(c, other)
+            found = rows.holder(c, other)
             ended = holding.taken_over(found, other, rollout, self._now())
             c.execute(update(rollouts).where(rollouts.c.number == other).values(**rows.columns(ended)))
             rows.hold(c, ended, ())
@@ -214,7 +215,10 @@ class SqliteStore:
 
     async def get(self, number: int) -> Rollout | None:
         """See `ports.Store.get`."""
-        return await self._run(rows.get, number)
+        rollout = await self._run(rows.get, number)
+        if isinstance(rollout, NotReadable):
+            raise NotFoundError(rollout)
+        return rollout
 
     async def find(self, states: Collection[State] = (), service: str = "", limit: int = 50) -> tuple[Rollout, ...]:
         """See `ports.Store.find`."""
@@ -223,7 +227,15 @@ class SqliteStore:
             query = query.where(rollouts.c.state.in_([s.value for s in states]))
         if service:
             query = query.where(rows.serves(service))
-        return await self._run(lambda c: rows.read(c, c.execute(query).all()))
+        read = await self._run(lambda c: rows.read(c, c.execute(query).all()))
+        return tuple(rollout for rollout in read if isinstance(rollout, Rollout))
+
+    async def unreadable(self) -> tuple[NotReadable, ...]:
+        """See `ports.Store.unreadable`."""
+        still_open = rollouts.c.state.not_in([state.value for state in OVER])
+        query = select(rollouts).where(still_open).order_by(rollouts.c.number)
+        read = await self._run(lambda c: rows.read(c, c.execute(query).all()))
+        return tuple(rollout for rollout in read if isinstance(rollout, NotReadable))
 
     async def holders(self, service: str) -> tuple[HeldTarget, ...]:
         """See `ports.Store.holders`."""

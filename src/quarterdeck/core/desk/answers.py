@@ -207,7 +207,9 @@ class Answers:
             owed = grouped(
                 (service, e) for e in self._ordered({e for _, e in named}) for service, at in named if at == e
             )
-        parts = [f"UNKNOWN: {shown(State.UNKNOWN)}"] if shown(State.UNKNOWN) else []
+        left_alone = await self.world.store.unreadable()
+        parts = [f"CANNOT READ: {', '.join(f'#{one.number} ({one.why})' for one in left_alone)}"] if left_alone else []
+        parts += [f"UNKNOWN: {shown(State.UNKNOWN)}"] if shown(State.UNKNOWN) else []
         parts += [f"FAILED: {shown(State.FAILED)}"] if shown(State.FAILED) else []
         parts += [f"pending: {owed}"] if owed else []
         parts += [f"running: {shown(State.RUNNING) or 'none'}", f"waiting: {shown(State.WAITING) or 'none'}"]

@@ -10,6 +10,7 @@ from typing import Protocol
 from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.refusals import NotReadable
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import State
 
@@ -82,11 +83,22 @@ class Store(Protocol):
         ...
 
     async def get(self, number: int) -> Rollout | None:
-        """A rollout by number."""
+        """A rollout by number.
+
+        Raises:
+            NotFoundError: it is there and cannot be read; carries `NotReadable`.
+        """
         ...
 
     async def find(self, states: Collection[State] = (), service: str = "", limit: int = 50) -> tuple[Rollout, ...]:
-        """Rollouts, newest first; no states means all. A group's are found by each of its services."""
+        """Rollouts, newest first; no states means all. A group's are found by each of its services.
+
+        One that cannot be read is left out; see `unreadable`.
+        """
+        ...
+
+    async def unreadable(self) -> tuple[NotReadable, ...]:
+        """The rollouts that are not over and cannot be read: a newer version wrote a field that this one lacks."""
         ...
 
     async def holders(self, service: str) -> tuple[HeldTarget, ...]:

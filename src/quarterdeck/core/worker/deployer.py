@@ -64,6 +64,10 @@ class Deployer:
 
     async def recover(self) -> tuple[Rollout, ...]:
         """After a start: take up what was RUNNING or accepted. The steps themselves look before they act."""
+        for left_alone in await self.world.store.unreadable():
+            sentence = self.world.voice.refusal(left_alone)
+            log.warning("%s", sentence)
+            await self.world.store.note("worker", "left alone", sentence, left_alone.number)
         found = await self.world.store.find({State.RUNNING, State.PLANNED}, limit=1000)
         for rollout in found:
             try:
