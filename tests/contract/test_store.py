@@ -19,6 +19,7 @@ from quarterdeck.core.model.errors import BusyError, NotFoundError, StaleError
 from quarterdeck.core.model.line import Line, Urgency
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.intent import Intent, Target
 from quarterdeck.core.rollout.records import Briefing, MergeIntent
 from quarterdeck.core.rollout.refusals import NotReadable
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
@@ -89,6 +90,7 @@ def rollout(
         home=Room("irc", "#deploy"),
         created=AT,
         steps=plan,
+        intent=Intent(Target(service), "codfw", "2026-08-17-094555", "why", alone=True),
         briefing=Briefing(nick="alice", running={"codfw": "v1"}, takeover=(7,), usual_gate=1.5),
         **more,
     )

@@ -107,7 +107,7 @@ class ChatVoice:
             "files": list(dict.fromkeys(f.rpartition("/")[2] for f in rollout.briefing.files)),
             "pending": rollout.listed(rollout.pending),
             "late": len(rollout.pending),
-            "pin": rollout.briefing.pin,
+            "pin": rollout.intent.pin,
             "members": len(rollout.services),
             "absent": rollout.briefing.absent,
             "takes": rollout.briefing.takeover,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from quarterdeck.core.rollout.intent import Intent, Target
 from quarterdeck.core.rollout.records import Briefing
 from quarterdeck.core.rollout.rollout import Kind
 from quarterdeck.core.steps.edit import message
@@ -31,7 +32,9 @@ def test_subjects_fit_fifty_where_they_can() -> None:
 
 def test_a_reason_stands_in_the_body() -> None:
     """It can be taken for no footer: it has its own word before it."""
-    lines = message(rolled(reason="Change-Id: I1"), IDENTITY, "-production").splitlines()
+    lines = message(
+        rolled(intent=Intent(Target("citoid"), reason="Change-Id: I1")), IDENTITY, "-production"
+    ).splitlines()
     assert "Why: Change-Id: I1" in lines
     assert [line for line in lines if line.startswith("Change-Id:")] == [f"Change-Id: {IDENTITY}"]
     assert lines[-1] == f"Change-Id: {IDENTITY}"

@@ -14,11 +14,9 @@ from quarterdeck.core.model.place import environments as environments_of
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.orders.refusals import NoSafeEdit, NotInGit
 from quarterdeck.core.ports.charts import Tree
+from quarterdeck.core.rollout.records import Effect
 from quarterdeck.core.rollout.subject import Subject
 from quarterdeck.core.situation import Situation
-
-#: place -> (tag before, tag afterwards)
-Effect = Mapping[str, tuple[str, str]]
 
 
 async def edit_of(

@@ -55,6 +55,10 @@ class Intent:
         return self.target.title
 
 
+#: of a rollout that nobody asked for in words
+NOTHING_ASKED = Intent(Target())
+
+
 def spoken_target(service: str, part: str = "", group: str = "") -> str:
     """What a command is about, as people say it: `citoid`, `wikifunctions/orchestrator`, `@shellbox`."""
     return f"@{group}" if group else f"{service}/{part}" if part else service

@@ -31,8 +31,6 @@ class Briefing:
         git: place -> tag that git said.
         bad_tag: what a rollback goes away from; empty where it is not known.
         timeouts: place -> seconds helm waits there, by its helmfile.
-        pin: the environments get a copy of the tag of their own.
-        alone: the edit is for one of several services that share a file.
         absent: (service, environments) of members that are not everywhere where the others are served.
         files: those the edit writes.
         ask_first: the question to ask before anything is written; None if nobody need be asked.
@@ -47,8 +45,6 @@ class Briefing:
     git: Mapping[str, str] = field(default_factory=dict)
     bad_tag: str = ""
     timeouts: Mapping[str, int] = field(default_factory=dict)
-    pin: bool = False
-    alone: bool = False
     absent: tuple[tuple[str, str], ...] = ()
     files: tuple[str, ...] = ()
     ask_first: Question | None = None

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from quarterdeck.core.model import place as places
 from quarterdeck.core.model.errors import WrongStateError
 from quarterdeck.core.model.room import Room
+from quarterdeck.core.rollout.intent import NOTHING_ASKED, Intent
 from quarterdeck.core.rollout.records import (
     Applied,
     Briefing,
@@ -50,7 +51,7 @@ class Rollout:
         before: place -> tag it ran when we began ("" if none was found).
         actor: person's name; shell, account and email say who that was when he asked.
         home: where it was asked and where the verdict goes.
-        reason: free words after `--`.
+        intent: what was asked for, with its reason as it may be shown.
         note: one sentence why it stands where it stands.
         code: open question's code, empty when there is none.
         code_count: the N of `with N`; 0 when none is asked.
@@ -77,7 +78,7 @@ class Rollout:
     number: int = 0
     state: State = State.PLANNED
     steps: tuple[Step, ...] = ()
-    reason: str = ""
+    intent: Intent = NOTHING_ASKED
     note: str = ""
     digest: str = ""
     code: str = ""
@@ -95,6 +96,11 @@ class Rollout:
     def title(self) -> str:
         """As people say it: `citoid`, `wikifunctions/orchestrator`, `@shellbox`."""
         return self.subject.title
+
+    @property
+    def reason(self) -> str:
+        """Free words after `--`."""
+        return self.intent.reason
 
     @property
     def service(self) -> str:
@@ -149,7 +155,7 @@ class Rollout:
 
     def command(self, verb: str, environment: str) -> str:
         """What to say for the same in an environment; an edit that was for one of several sharers says so again."""
-        alone = " --alone" if self.briefing.alone and verb != "apply" else ""
+        alone = " --alone" if self.intent.alone and verb != "apply" else ""
         return f"!{verb} {self.title} {environment}{alone}"
 
     @property

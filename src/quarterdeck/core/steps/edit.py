@@ -79,7 +79,7 @@ async def _clear_earlier(run: Run, step: Step) -> None:
 
 def plan_edit(run: Run, trees: Mapping[str, Tree]) -> facade.EditPlan:
     """The edit that brings the rollout's places to its tag."""
-    return planned_edit(run.subject, trees, run.rollout.environments, run.rollout.tag, run.rollout.briefing.pin)
+    return planned_edit(run.subject, trees, run.rollout.environments, run.rollout.tag, run.rollout.intent.pin)
 
 
 def message(rollout: Rollout, identity: str, suffix: str) -> str:

@@ -263,7 +263,7 @@ class Deployer:
         """The command that naturally follows a success."""
         kinds = {e.name: e.kind.value for e in self.world.catalogue.environments.values()}
         kinds |= {e.name: e.kind.value for e in rollout.subject.environments.values()}
-        if rollout.kind is Kind.ROLLBACK or rollout.briefing.pin:
+        if rollout.kind is Kind.ROLLBACK or rollout.intent.pin:
             return ""
         running = rollout.briefing.running.items()
         behind = {tag for place, tag in running if kinds.get(rollout.target(place)[1]) == "production"} - {rollout.tag}
