@@ -31,6 +31,7 @@ from quarterdeck.core.rollout.records import Briefing
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rules.rulebook import RULES
 from quarterdeck.core.rules.ruling import Rule
+from quarterdeck.core.situation import Surveyor
 from quarterdeck.core.worker.deployer import Deployer
 from quarterdeck.core.world import Limits, World
 from quarterdeck.testing.charts import FakeCharts
@@ -250,6 +251,7 @@ class Deck:
             ask_first=self.ask_first,
             deploy_host_name="deploy1003",
         )
+        self.surveyor = Surveyor(self.world.charts, self.world.host, self.world.store)
         self.deployer = Deployer(self.world)
         self.desk = Actions(self.world, self.deployer)
         self.answers = Answers(self.world, PAGE)

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import TypeVar
+from typing import Any, TypeAlias
 
 from quarterdeck.core.charts import facade
 from quarterdeck.core.charts.members import known
 from quarterdeck.core.cluster.pods import serving as serving_pods
 from quarterdeck.core.model.errors import EditRefusedError, QuarterdeckError
-from quarterdeck.core.ports.charts import Tree
+from quarterdeck.core.ports.charts import Charts, Tree
+from quarterdeck.core.ports.host import Host
+from quarterdeck.core.ports.store import Store
 from quarterdeck.core.rollout.debts import Debt
 from quarterdeck.core.rollout.intent import ALL
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.step import StepName, StepState
 from quarterdeck.core.rollout.subject import Member, Subject, owed
-from quarterdeck.core.world import World
 
-T = TypeVar("T")
 #: seconds a last look may take; a failure must be told even when the world is gone
 PATIENCE = 8.0
 #: tag -> (ready pods, all pods)
-Serving = Mapping[str, tuple[int, int]]
+Serving: TypeAlias = Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -64,70 +63,115 @@ class Situation:
         return tuple(self.parts.values()) if subject.part == ALL and self.parts else (self,)
 
 
-async def look(world: World, rollout: Rollout) -> Situation:
-    """The situation a rollout ends in: its own places, quickly, leaving out what does not answer."""
-    untouched = tuple(
-        place
-        for place in rollout.environments
-        if place not in rollout.served
-        and all(s.state is StepState.TODO for s in rollout.steps if s.environment == place and s.name == StepName.APPLY)
-    )
-    found = await survey(world, rollout.subject, rollout.environments, PATIENCE)
-    debts = await world.store.debts()  # also what its edit made others owe
-    mine = tuple(d for d in debts if d in found.debts or d.number == rollout.number)
-    return replace(found, untouched=untouched, debts=mine)
+class Surveyor:
+    """Looks at git, the cluster and the debts, anew each time."""
 
+    def __init__(self, charts: Charts, host: Host, store: Store) -> None:
+        self.charts, self.host, self.store = charts, host, store
 
-async def survey(
-    world: World,
-    subject: Subject,
-    places: tuple[str, ...],
-    seconds: float = 20.0,
-    trees: Mapping[str, Tree] | None = None,
-) -> Situation:
-    """Read git and the cluster for places, side by side, each within *seconds*; never raises for a dead system.
+    async def at_the_end(self, rollout: Rollout) -> Situation:
+        """The situation a rollout ends in: its own places, quickly, leaving out what does not answer."""
+        situation = await self.survey(rollout.subject, rollout.environments, PATIENCE)
+        debts = await self.store.debts()  # also what its edit made others owe
+        its_debts = tuple(debt for debt in debts if debt in situation.debts or debt.number == rollout.number)
+        return replace(situation, untouched=_untouched(rollout), debts=its_debts)
 
-    Whoever has just read the tip's *trees* (service -> tree) gives them, and git is not asked again.
-    """
-    problems: dict[str, str] = {}
+    async def survey(
+        self,
+        subject: Subject,
+        places: Sequence[str],
+        seconds: float = 20.0,
+        trees: Mapping[str, Tree] | None = None,
+    ) -> Situation:
+        """Read git and the cluster for places, side by side, each within *seconds*; never raises for a dead system.
 
-    of_part: dict[str, tuple[dict[str, str], dict[str, Serving]]] = {name: ({}, {}) for name in subject.own.parts}
-
-    async def git() -> tuple[str, dict[str, str]]:
-        commit = "" if trees else await world.charts.tip()
-        tags: dict[str, str] = {}
+        Args:
+            trees: service -> its files at the tip, of a caller that has just read them: git is not asked again.
+        """
+        look = _Look(self.charts, self.host, subject, seconds)
+        in_pods = (look.at_pods(place) for place in places)
+        await asyncio.gather(look.at_git(places, trees or {}), *in_pods)
+        debts: list[Debt] = []
         for member in subject.members:
-            mine = [place for place in places if subject.at(place)[0] is member]
-            at_tip = (trees or {}).get(member.service.name) or await world.charts.tree(commit, member.service.name)
-            commit = at_tip.commit
-            for each in member.single_parts:
-                with contextlib.suppress(EditRefusedError):  # the part is in none of the places
-                    of_part[each.part][0].update(await asyncio.to_thread(_tags, subject, each, mine, at_tip))
-            tags |= await asyncio.to_thread(_tags, subject, member, mine, at_tip)
-        return commit, tags
+            debts += await self.store.debts(member.service.name)
+        return look.situation(places, owed(subject.members, debts))
 
-    async def pods(place: str) -> Serving:
-        member, environment = subject.at(place)
-        objects = await world.host.objects(member.service.name, environment)
-        for each in member.single_parts:
-            of_part[each.part][1][place] = serving_pods(objects, each.images, each.registry_suffixes)
-        return serving_pods(objects, member.images, member.registry_suffixes)
 
-    async def guarded(name: str, read: Callable[[], Awaitable[T]]) -> T | None:
+def _untouched(rollout: Rollout) -> tuple[str, ...]:
+    """The places of a rollout that are not done, and where no apply of it began."""
+    applies = [step for step in rollout.steps if step.name == StepName.APPLY]
+    begun = {step.environment for step in applies if step.state is not StepState.TODO}
+    return tuple(place for place in rollout.environments if place not in rollout.served and place not in begun)
+
+
+class _Look:
+    """One look at a subject: what was read so far, of the whole and of each part by itself."""
+
+    def __init__(self, charts: Charts, host: Host, subject: Subject, seconds: float) -> None:
+        self.charts, self.host, self.subject, self.seconds = charts, host, subject, seconds
+        self.commit = ""
+        self.tags: Mapping[str, str] = {}
+        self.serving: dict[str, Serving] = {}
+        self.tags_by_part: dict[str, dict[str, str]] = {part: {} for part in subject.own.parts}
+        self.serving_by_part: dict[str, dict[str, Serving]] = {part: {} for part in subject.own.parts}
+        self.problems: dict[str, str] = {}
+
+    async def at_git(self, places: Sequence[str], trees: Mapping[str, Tree]) -> None:
+        """Read what git says, or note why it cannot be read."""
+        await self._guarded("git", self._read_git(places, trees))
+
+    async def at_pods(self, place: str) -> None:
+        """Read what runs at a place, or note why it cannot be read."""
+        await self._guarded(place, self._read_pods(place))
+
+    def situation(self, places: Sequence[str], debts: tuple[Debt, ...]) -> Situation:
+        """What was read; places in their own order, not in the order in which they answered."""
+        parts: dict[str, Situation] = {}
+        for member in self.subject.own.single_parts:
+            serving = _in_order(self.serving_by_part[member.part], places)
+            parts[member.part] = Situation(member.title, self.commit, self.tags_by_part[member.part], serving)
+        return Situation(
+            subject=self.subject.title,
+            commit=self.commit,
+            git=self.tags,
+            serving=_in_order(self.serving, places),
+            debts=debts,
+            problems=self.problems,
+            parts=parts,
+        )
+
+    async def _guarded(self, system: str, reading: Coroutine[Any, Any, None]) -> None:
         try:
-            async with asyncio.timeout(seconds):
-                return await read()
+            async with asyncio.timeout(self.seconds):
+                await reading
         except (QuarterdeckError, TimeoutError) as error:
-            problems[name] = str(error) or f"no answer within {seconds:.0f} s"
-            return None
+            self.problems[system] = str(error) or f"no answer within {self.seconds:.0f} s"
 
-    of_places = (guarded(place, partial(pods, place)) for place in places)
-    in_git, in_pods = await asyncio.gather(guarded("git", git), asyncio.gather(*of_places))
-    commit, tags = in_git or ("", {})
-    serving = {place: pods_of for place, pods_of in zip(places, in_pods, strict=True) if pods_of is not None}
-    debts = [debt for member in subject.members for debt in await world.store.debts(member.service.name)]
-    alone = {each.part: Situation(each.title, commit, *of_part[each.part]) for each in subject.own.single_parts}
-    return Situation(subject.title, commit, tags, serving, owed(subject.members, debts), (), problems, alone)
+    async def _read_git(self, places: Sequence[str], trees: Mapping[str, Tree]) -> None:
+        commit = "" if trees else await self.charts.tip()
+        tags: dict[str, str] = {}
+        for member in self.subject.members:
+            its_places = [place for place in places if self.subject.at(place)[0] is member]
+            tree = trees.get(member.service.name) or await self.charts.tree(commit, member.service.name)
+            commit = tree.commit
+            for part in member.single_parts:
+                with contextlib.suppress(EditRefusedError):  # the part is in none of the places
+                    of_part = await asyncio.to_thread(_tags, self.subject, part, its_places, tree)
+                    self.tags_by_part[part.part].update(of_part)
+            tags |= await asyncio.to_thread(_tags, self.subject, member, its_places, tree)
+        self.commit, self.tags = commit, tags
+
+    async def _read_pods(self, place: str) -> None:
+        member, environment = self.subject.at(place)
+        objects = await self.host.objects(member.service.name, environment)
+        for part in member.single_parts:
+            of_part = serving_pods(objects, part.images, part.registry_suffixes)
+            self.serving_by_part[part.part][place] = of_part
+        self.serving[place] = serving_pods(objects, member.images, member.registry_suffixes)
+
+
+def _in_order(serving: Mapping[str, Serving], places: Sequence[str]) -> dict[str, Serving]:
+    return {place: serving[place] for place in places if place in serving}
 
 
 def _tags(subject: Subject, member: Member, places: Sequence[str], tree: Tree) -> dict[str, str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from quarterdeck.core.model.errors import TemporaryError
 from quarterdeck.core.rollout.subject import Subject, whole
-from quarterdeck.core.situation import Situation, look, survey
+from quarterdeck.core.situation import Situation
 from tests.worlds.world import NEW, OLD, Deck, pods, rolled
 
 
 async def test_a_look_reads_git_and_cluster(deck: Deck) -> None:
     """Side by side, by environment."""
-    found = await survey(deck.world, Subject((whole(deck.catalogue.services["citoid"]),)), ("staging", "codfw"))
+    found = await deck.surveyor.survey(Subject((whole(deck.catalogue.services["citoid"]),)), ("staging", "codfw"))
     assert found.git == {"staging": OLD, "codfw": OLD}
     assert found.serving == {"staging": {OLD: (1, 1)}, "codfw": {OLD: (2, 2)}}
     assert (found.problems, found.debts) == ({}, ())
@@ -21,7 +21,7 @@ async def test_what_does_not_answer_is_named_and_hides_nothing_else(deck: Deck) 
     """A dead data centre, a dead Gerrit."""
     deck.cluster.faults.always("objects codfw", TemporaryError("timed out"))
     deck.charts.faults.always("tip", TemporaryError("away"))
-    found = await survey(deck.world, Subject((whole(deck.catalogue.services["citoid"]),)), ("staging", "codfw"))
+    found = await deck.surveyor.survey(Subject((whole(deck.catalogue.services["citoid"]),)), ("staging", "codfw"))
     assert found.problems == {"git": "away", "codfw": "timed out"}
     assert found.serving == {"staging": {OLD: (1, 1)}}
     assert found.running("codfw") == ""
@@ -38,5 +38,5 @@ def test_the_tag_that_runs_is_the_one_most_ready_pods_run() -> None:
 async def test_untouched_is_what_no_apply_began(deck: Deck) -> None:
     """An end says which environments were never touched."""
     deck.cluster.pods["citoid", "codfw"] = pods(NEW, 2)
-    found = await look(deck.world, rolled(environments=("codfw", "eqiad")))
+    found = await deck.surveyor.at_the_end(rolled(environments=("codfw", "eqiad")))
     assert found.untouched == ("codfw", "eqiad")

@@ -17,7 +17,7 @@ from quarterdeck.core.model.image import Image
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.ports.event_stream import EventStream
 from quarterdeck.core.rollout.subject import Member, Subject, built_from, in_git
-from quarterdeck.core.situation import survey
+from quarterdeck.core.situation import Surveyor
 from quarterdeck.core.world import World
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ class Herald:
         pace: Pace | None = None,
     ) -> None:
         self.world, self.events, self.pace = world, events, pace or Pace()
+        self.surveyor = Surveyor(world.charts, world.host, world.store)
         self._bell = asyncio.Event()
         self._looked_again: datetime | None = None
 
@@ -200,7 +201,7 @@ class Herald:
     async def _running(self, member: Member) -> dict[str, str]:
         """Environment -> tag that runs there, as far as the cluster answers quickly."""
         every = tuple(self.world.catalogue.environments)
-        situation = await survey(self.world, Subject((member,)), every, self.pace.survey)
+        situation = await self.surveyor.survey(Subject((member,)), every, self.pace.survey)
         return {environment: situation.running(environment) for environment in situation.serving}
 
     def _worth_saying(

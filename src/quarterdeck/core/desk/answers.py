@@ -24,7 +24,7 @@ from quarterdeck.core.rollout.step import StepName, StepState
 from quarterdeck.core.rollout.subject import Member, Subject
 from quarterdeck.core.rules.refusals import NotIdentified
 from quarterdeck.core.rules.serving_order import in_serving_order
-from quarterdeck.core.situation import Situation, survey
+from quarterdeck.core.situation import Situation, Surveyor
 from quarterdeck.core.world import World
 
 #: lines a `!log` or `!diff` prints at most; the page has all
@@ -60,6 +60,7 @@ class Answers:
     def __init__(self, world: World, page_url: str) -> None:
         self.world, self.page = world, page_url.rstrip("/")
         self.tagging = Tagging(world)
+        self.surveyor = Surveyor(world.charts, world.host, world.store)
 
     async def status(self, actor: Actor, text: str) -> list[str]:
         """`!status [SERVICE|ID|mine]`."""
@@ -238,7 +239,7 @@ class Answers:
         known = self.world.catalogue.environments
         order = in_serving_order(e for e in known.values() if e.name in member.environments)
         trees = {member.service.name: tree} if tree else None
-        return await survey(self.world, Subject((member,)), tuple(e.name for e in order), 8.0, trees)
+        return await self.surveyor.survey(Subject((member,)), tuple(e.name for e in order), 8.0, trees)
 
     def _fold(self, service: Service, situation: Situation, pods: bool) -> list[tuple[str, str]]:
         """Environments with the same words on one entry, git first."""

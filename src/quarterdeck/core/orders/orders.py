@@ -27,7 +27,7 @@ from quarterdeck.core.rules.moments import ProposedOrder
 from quarterdeck.core.rules.reasons import Together
 from quarterdeck.core.rules.ruling import permitted
 from quarterdeck.core.rules.serving_order import in_serving_order
-from quarterdeck.core.situation import survey
+from quarterdeck.core.situation import Surveyor
 from quarterdeck.core.world import World
 
 #: seconds that git and cluster have to answer
@@ -40,6 +40,7 @@ class Orders:
     def __init__(self, world: World) -> None:
         self.world = world
         self.tagging = Tagging(world)
+        self.surveyor = Surveyor(world.charts, world.host, world.store)
         self.checks = checks_by_kind(world, self.tagging)
 
     async def services(self, target: Target) -> tuple[Service, ...]:
@@ -111,7 +112,8 @@ class Orders:
     async def _surveyed(self, targeted: Targeted, around: Subject) -> Surveyed:
         places = around.places(environment.name for environment in self._environments(around.members))
         trees = {name: holding_tree(targeted.trees, name) for name in (m.service.name for m in around.members)}
-        return Surveyed(targeted, around, places, await survey(self.world, around, places, _SURVEY_WITHIN, trees))
+        situation = await self.surveyor.survey(around, places, _SURVEY_WITHIN, trees)
+        return Surveyed(targeted, around, places, situation)
 
     async def _order(self, surveyed: Surveyed, tag: str) -> Order:
         targeted = surveyed.targeted

@@ -29,7 +29,7 @@ from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
 from quarterdeck.core.rollout.state import Move, State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
 from quarterdeck.core.rollout.subject import owed
-from quarterdeck.core.situation import Situation, look
+from quarterdeck.core.situation import Situation, Surveyor
 from quarterdeck.core.steps import PERFORM, Run
 from quarterdeck.core.steps.gate import Paused
 from quarterdeck.core.world import World
@@ -47,6 +47,7 @@ class Deployer:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.surveyor = Surveyor(world.charts, world.host, world.store)
         self._runs: dict[int, tuple[Run, asyncio.Task[None]]] = {}
 
     # -- taking up ---------------------------------------------------------------------------------------------
@@ -279,7 +280,7 @@ class Deployer:
         # an open change has our vote: a slow gate would merge it after we said that nothing happened
         if move is not Move.LOSE and (left := await self._taken_back(ended, why)):
             why = f"{why}; {left}"
-        situation = await look(self.world, ended)
+        situation = await self.surveyor.at_the_end(ended)
         lines = self._last_words(ended, event, why, situation)
         write_set = None if move is Move.LOSE else ()
         while True:
