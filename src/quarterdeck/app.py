@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from quarterdeck.chat import Heard, Transport
-from quarterdeck.core.builds.announcements import Herald
+from quarterdeck.core.builds.announcements import Announcements
 from quarterdeck.core.desk.dispatcher import Reception
 from quarterdeck.core.desk.grammar import NOTHING
 from quarterdeck.core.desk.permissions import PERMISSIONS
@@ -64,7 +64,7 @@ class Parts:
     world: World
     dispatcher: Reception
     deployer: Deployer
-    announcements: Herald
+    announcements: Announcements
     files: ExpiringFiles
     jobs: ReapableJobs
     services: Mapping[str, Service]

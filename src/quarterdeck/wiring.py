@@ -29,7 +29,8 @@ from quarterdeck.chat.rooms import with_canonical_rooms
 from quarterdeck.chat.sender import OutboxSender, Outlet
 from quarterdeck.config.catalogue import load as load_catalogue
 from quarterdeck.config.settings import Irc, Settings, load
-from quarterdeck.core.builds.announcements import Herald, Pace
+from quarterdeck.core.builds.announcements import Announcements, Pace
+from quarterdeck.core.builds.news import BuildNews
 from quarterdeck.core.desk.actions import Actions
 from quarterdeck.core.desk.answers import Answers
 from quarterdeck.core.desk.dispatcher import Reception
@@ -39,6 +40,7 @@ from quarterdeck.core.model.errors import Refusal
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.reason import Reason
 from quarterdeck.core.redaction.redactor import Redactor
+from quarterdeck.core.situation import Surveyor
 from quarterdeck.core.worker.deployer import Deployer
 from quarterdeck.core.world import Limits, World
 from quarterdeck.engine import Engine, Service
@@ -128,7 +130,16 @@ async def _open_parts(s: Settings, catalogue: Catalogue, engine: Engine, transpo
         world=world,
         dispatcher=Reception(actions, Answers(world, s.links), Preview(world, actions.orders)),
         deployer=deployer,
-        announcements=Herald(world, events(s), Pace(patience=s.build_deadline_s)),
+        announcements=Announcements(
+            catalogue=catalogue,
+            review=reviews,
+            registry=images,
+            store=store,
+            clock=clock,
+            news=BuildNews(catalogue, store, Surveyor(world.charts, host, store), world.voice),
+            events=events(s),
+            pace=Pace(patience=s.build_deadline_s),
+        ),
         files=files,
         jobs=runner,
         services={"page": page, **_senders(s, engine, store, transports)},

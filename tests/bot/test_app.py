@@ -9,7 +9,6 @@ from typing import Any
 
 from quarterdeck.app import App, Parts
 from quarterdeck.chat import Heard
-from quarterdeck.core.builds.announcements import Herald
 from quarterdeck.core.model.errors import TemporaryError
 from quarterdeck.engine import Engine
 from quarterdeck.testing.events import FakeEvents
@@ -33,7 +32,7 @@ async def test_where_a_line_cannot_be_noted_people_are_answered_and_nothing_is_d
     heard_lines: asyncio.Queue[Heard] = asyncio.Queue()
     transports = {"irc": MemoryTransport("irc", "qd", ["#deploy"])}
     unused: Any = None
-    parts = Parts(world, deck.reception, deck.deployer, Herald(world, FakeEvents()), unused, unused, {}, unused)
+    parts = Parts(world, deck.reception, deck.deployer, deck.announcing(FakeEvents()), unused, unused, {}, unused)
 
     async def open_parts() -> Parts:
         return parts

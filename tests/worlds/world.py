@@ -12,6 +12,8 @@ from typing import Any
 
 from quarterdeck.chat.irc.lines import TEXT_BYTES
 from quarterdeck.chat.irc.transport import IrcTransport
+from quarterdeck.core.builds.announcements import Announcements, Pace
+from quarterdeck.core.builds.news import BuildNews
 from quarterdeck.core.charts.facade import effective
 from quarterdeck.core.desk.actions import Actions
 from quarterdeck.core.desk.answers import Answers
@@ -26,6 +28,7 @@ from quarterdeck.core.model.person import Actor, Person
 from quarterdeck.core.model.reason import Reason
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
+from quarterdeck.core.ports.event_stream import EventStream
 from quarterdeck.core.redaction.redactor import Redactor
 from quarterdeck.core.rollout.records import Briefing
 from quarterdeck.core.rollout.rollout import Kind, Rollout
@@ -256,6 +259,14 @@ class Deck:
         self.desk = Actions(self.world, self.deployer)
         self.answers = Answers(self.world, PAGE)
         self.reception = Reception(self.desk, self.answers, Preview(self.world, self.desk.orders))
+
+    def announcing(self, events: EventStream, pace: Pace | None = None) -> Announcements:
+        """What announces builds of this world."""
+        world = self.world
+        news = BuildNews(world.catalogue, world.store, self.surveyor, world.voice)
+        return Announcements(
+            world.catalogue, world.review, world.registry, world.store, world.clock, news, events, pace
+        )
 
     async def close(self) -> None:
         """Leave no task behind."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from quarterdeck.core.builds.announcements import Herald, Pace
+from quarterdeck.core.builds.announcements import Pace
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.rollout.state import State
 from quarterdeck.testing.events import FakeEvents
@@ -22,7 +22,7 @@ TAG, BOX_TAG = "2026-08-19-122639-production", "2026-08-21-090000"
 
 
 class Watch:
-    """A herald on the fleet, and a CI that a test plays."""
+    """Announcements on the fleet, and a CI that a test plays."""
 
     def __init__(self, known: Catalogue | None = None) -> None:
         self.deck = FleetDeck()
@@ -31,7 +31,7 @@ class Watch:
             self.deck.voice = ChatVoice(TEMPLATES, known, PAGE, "deploy1003", lambda: _CLOCK[0].now())  # noqa: PLW0108
             self.deck.build()
         self.events = FakeEvents()
-        self.herald = Herald(self.deck.world, self.events, Pace(patience=600.0))
+        self.announcements = self.deck.announcing(self.events, Pace(patience=600.0))
 
     def merge(self, project: str, subject: str = "Work faster") -> int:
         """Somebody's change is merged."""
@@ -52,16 +52,16 @@ class Watch:
         for ref in refs:
             name, _, tag = ref.rpartition(":")
             self.deck.registry.push(name, tag)
-            await self.herald.look()
+            await self.announcements.look()
         return self.deck.said()
 
 
 async def watching(*projects: str, known: Catalogue | None = None) -> Watch:
-    """A herald that has had its first look at projects."""
+    """Announcements that has had its first look at projects."""
     made = Watch(known)
     for project in projects:
         made.merge(project, "Long ago")
-    await made.herald.look()
+    await made.announcements.look()
     return made
 
 
@@ -76,8 +76,8 @@ async def test_a_part_is_announced_once_when_all_its_images_are_there() -> None:
         f"({number}, m\u200dvolz). !deploy wikifunctions/evaluators staging"
     )
     assert await watch.pushed(f"{PY}:{TAG}") == [said]
-    await watch.herald.look()
-    await Herald(watch.deck.world, watch.events).look()
+    await watch.announcements.look()
+    await watch.deck.announcing(watch.events).look()
     assert watch.deck.said() == [said]
     rollout = await watch.deck.deploy("wikifunctions/evaluators staging")
     assert (rollout.tag, rollout.state) == (TAG, State.SUCCEEDED)
@@ -92,7 +92,7 @@ async def test_an_image_that_does_not_come_is_said_once() -> None:
     await watch.pushed(f"{JS}:{TAG}")
     watch.deck.clock.forward(700)
     for _ in range(3):
-        await watch.herald.look()
+        await watch.announcements.look()
     late = f'wikifunctions/evaluators: {number} "Work faster" merged 11m40s ago, no image yet'
     assert watch.deck.said() == [late]
     (_, ready) = await watch.pushed(f"{PY}:{TAG}")
@@ -106,7 +106,7 @@ async def test_an_image_that_ci_never_named_is_waited_for() -> None:
     watch.name(watch.merge(EVALUATOR), f"{JS}:{TAG}")
     assert await watch.pushed(f"{JS}:{TAG}") == []
     watch.deck.clock.forward(700)
-    await watch.herald.look()
+    await watch.announcements.look()
     assert [line.partition(" merged ")[2] for line in watch.deck.said()] == ["11m40s ago, no image yet"]
     assert "ready" in (await watch.pushed(f"{PY}:{TAG}"))[-1]
     await watch.deck.close()
@@ -158,8 +158,8 @@ async def test_a_parts_failed_build_is_the_parts() -> None:
     watch.deck.review.comment(
         number, "pipelinebot", "pipeline-build-result: FAILURE (job: o-pipeline-publish, build: 7)\n"
     )
-    await watch.herald.look()
-    await watch.herald.look()
+    await watch.announcements.look()
+    await watch.announcements.look()
     assert watch.deck.said() == [
         f'wikifunctions/orchestrator: post-merge build FAILED for {number} "Work faster" (m\u200dvolz): no image'
     ]
@@ -169,8 +169,8 @@ async def test_a_parts_failed_build_is_the_parts() -> None:
 async def test_the_parts_projects_wake_it() -> None:
     """An event of a part's own project is worth a look, and its merges are read."""
     watch = await watching("wikifunctions/orchestrator")
-    watch.herald.pace = Pace(timer=3600.0)
-    running = asyncio.create_task(watch.herald.run())
+    watch.announcements.pace = Pace(timer=3600.0)
+    running = asyncio.create_task(watch.announcements.run())
     await watch.deck.until(lambda: watch.events.up)
     watch.name(watch.merge("wikifunctions/orchestrator"), f"{ORCHESTRATOR}:{TAG}")
     watch.deck.registry.push(ORCHESTRATOR, TAG)
