@@ -136,7 +136,8 @@ class App:
     def _actor(self, heard: Heard) -> Actor:
         """Who speaks, as far as the network vouches for it."""
         transport = self.transports[heard.network]
-        person = self.parts.world.catalogue.person(heard.network, heard.account)
+        account = transport.account(heard.account) if heard.account else None
+        person = self.parts.world.catalogue.person(heard.network, account)
         return Actor(heard.network, heard.room, heard.nick, heard.account, person, transport.accounts_shown)
 
     # -- long-lived tasks --------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from quarterdeck.app import App, Parts
 from quarterdeck.chat import Heard, Transport
 from quarterdeck.chat.irc.connection import tls_context
 from quarterdeck.chat.irc.transport import IrcTransport
-from quarterdeck.chat.rooms import with_canonical_rooms
+from quarterdeck.chat.naming import with_canonical_names
 from quarterdeck.chat.sender import OutboxSender, Outlet
 from quarterdeck.config.catalogue import load as load_catalogue
 from quarterdeck.config.settings import Irc, Settings, load
@@ -76,7 +76,7 @@ def build(block: Mapping[str, Any], base: Path) -> App:
     engine = Engine()
     heard_lines: asyncio.Queue[Heard] = asyncio.Queue()
     transports = {name: _transport(settings, name, heard_lines) for name in settings.networks}
-    catalogue = with_canonical_rooms(load_catalogue(settings.catalogue, frozenset(settings.networks)), transports)
+    catalogue = with_canonical_names(load_catalogue(settings.catalogue, frozenset(settings.networks)), transports)
 
     async def open_parts() -> Parts:
         return await _open_parts(settings, catalogue, engine, transports)

@@ -38,6 +38,10 @@ class MemoryTransport:
         """As IRC does."""
         return Room(self.network, name.lower())
 
+    def account(self, name: str) -> str:
+        """As IRC does."""
+        return name.casefold()
+
     async def run(self) -> None:
         """Stay."""
         await asyncio.Event().wait()

@@ -421,7 +421,7 @@ async def test_c3_a_lost_server_stops_no_plugin_and_the_answer_comes_after(tmp_p
         server.kill("inspircd")
         await until(lambda: "irc: disconnected" in process.log.read_text(), what="the outage noticed")
         server.start_ircd()
-        again = await arrive_again(server)
+        again = await Person.arrive_when_open(server, "bob", "#deploy")
         end_of_command.touch()
         server.start_services()
         await again.sees("PRIVMSG #deploy :until end-of-command")
@@ -433,12 +433,3 @@ async def test_c3_a_lost_server_stops_no_plugin_and_the_answer_comes_after(tmp_p
     finally:
         process.end()
         server.close()
-
-
-async def arrive_again(server: IrcServer) -> Person:
-    """Come back as soon as the server listens."""
-    while True:
-        try:
-            return await Person.arrive(server, "bob", "#deploy")
-        except OSError:
-            await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""The IRC transport against a real InspIRCd with Atheme, with channel history on."""
+"""What is peculiar to IRC, against a real InspIRCd with Atheme, with channel history on; see also `test_transport.py`."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 import pytest_asyncio
 
-from quarterdeck.chat import ChatError, Heard, IrcTransport, Lost, Refused, Timing, TooOld, tls_context
+from quarterdeck.chat import Heard, IrcTransport, Lost, Refused, Timing, TooOld, tls_context
 from quarterdeck.core.model.line import Urgency, Utterance
 from quarterdeck.core.model.room import Room
 from tests.servers.irc_server import ACCOUNTS, IrcServer, Person, shared_server, until
@@ -240,30 +240,6 @@ async def test_o2_o3_long_texts_arrive_whole_in_whole_characters(stage: Stage) -
         assert max(len(line[line.index(b":quarterdeck!") :]) for line in raw) <= 512
 
 
-async def test_a_text_is_said_when_the_server_has_all_of_it(stage: Stage) -> None:
-    """The receipt follows the echo, and nothing is left open."""
-    await stage.bot.transport.say(Utterance("#ops", "one\ntwo\nthree"))
-    await stage.sre1.sees("PRIVMSG #ops :three")
-    assert await stage.bot.transport.flush(1)
-
-
-async def test_c7_threads_enter_by_one_door_and_the_loop_alone_writes(stage: Stage) -> None:
-    """Eight threads say things at once over TLS: each line arrives once, each thread's in order."""
-    loop, since = asyncio.get_running_loop(), len(stage.sre1.lines)
-
-    async def say(text: str) -> None:
-        await stage.bot.transport.say(Utterance("#ops", text))
-
-    def talk(thread: int) -> None:
-        for number in range(5):
-            asyncio.run_coroutine_threadsafe(say(f"{thread} {number}"), loop).result(10)
-
-    await asyncio.gather(*(asyncio.to_thread(talk, thread) for thread in range(8)))
-    said = stage.sre1.said("quarterdeck", since)
-    assert sorted(said) == [f"{thread} {number}" for thread in range(8) for number in range(5)]
-    assert sorted(said, key=lambda text: text[0]) == sorted(said)
-
-
 async def test_a_nick_that_is_not_there_is_refused(stage: Stage) -> None:
     """Saying something to nobody fails with the server's reason, and so does what is no target at all."""
     with pytest.raises(Refused, match="No such nick"):
@@ -403,19 +379,6 @@ async def test_services_that_do_not_answer_are_named_within_the_deadline(own_ser
         assert not bot.transport.up
         atheme.send_signal(signal.SIGCONT)
         await bot.up()
-
-
-async def test_a_line_without_receipt_at_the_end_of_a_connection_is_lost(own_server: IrcServer) -> None:
-    """The server froze with our line in its buffer and died: nobody can tell, so the line fails."""
-    async with running(own_server) as bot:
-        await bot.up()
-        own_server.child("inspircd").process.send_signal(signal.SIGSTOP)
-        waiting = bot.transport.say(Utterance("#deploy", "into the void"))
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(waiting), 0.1)
-        own_server.kill("inspircd")
-        with pytest.raises(ChatError):
-            await waiting
 
 
 async def test_o5_the_pace_never_trips_the_servers_flood_rules(stage: Stage) -> None:

@@ -128,6 +128,15 @@ class Person:
             await self.sees(rf" 366 {nick} {room} ")
         return self
 
+    @classmethod
+    async def arrive_when_open(cls, server: IrcServer, nick: str, *rooms: str) -> "Person":
+        """Come as soon as a server that is starting listens."""
+        while True:
+            try:
+                return await cls.arrive(server, nick, *rooms)
+            except OSError:
+                await asyncio.sleep(0.02)
+
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         while raw := await reader.readline():
             line = raw.decode("utf-8", "replace").rstrip("\r\n")

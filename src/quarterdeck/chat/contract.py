@@ -48,9 +48,9 @@ class Heard:
     nick: str
     """As shown now; proves nothing."""
     account: str | None
-    """The services account the network vouched for with this very line; None when it did not."""
+    """The account the network vouched for with this very line, as it writes it; None when it did not."""
     mask: str
-    """user@host."""
+    """From where, for example user@host; empty where the network does not say."""
     text: str
     """One line without its end; may hold anything."""
     msgid: str
@@ -88,6 +88,9 @@ class Transport(Protocol):
 
         Needs no connection, for settings and the catalogue are read before there is one.
         """
+
+    def account(self, name: str) -> str:
+        """The account of that name, whatever its spelling, as `room` does it for rooms."""
 
     @property
     def accounts_shown(self) -> bool:

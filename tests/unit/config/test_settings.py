@@ -196,7 +196,7 @@ def test_the_example_catalogue_is_good() -> None:
     assert list(found.environments) == ["staging", "codfw", "eqiad"]
     assert found.environments["eqiad"].primary
     assert found.charts.merge is MergeMode.GATE
-    person = found.person("irc", "bob")
+    person = found.person("irc", "Bob")
     assert person
     assert person.name == "bob"
     assert found.services["citoid"].rooms == (Room("irc", "#deploy"),)

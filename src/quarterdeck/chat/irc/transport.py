@@ -127,6 +127,10 @@ class IrcTransport:
         """The room of that name: IRC does not tell `#Deploy` from `#deploy`."""
         return Room(self.network, fold(name))
 
+    def account(self, name: str) -> str:
+        """The account of that name: services do not tell `Alice` from `alice`."""
+        return name.casefold()
+
     @property
     def accounts_shown(self) -> bool:
         """Whether the server shows accounts on this connection and the services are linked."""

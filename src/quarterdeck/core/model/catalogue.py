@@ -38,14 +38,10 @@ class Catalogue:
     services: Mapping[str, Service]
 
     def person(self, network: str, account: str | None) -> Person | None:
-        """The person behind an authenticated account, compared without case; None for a stranger."""
+        """The person behind an authenticated account, as its network writes it; None for a stranger."""
         if account is None:
             return None
-        wanted = account.casefold()
-        for person in self.people.values():
-            if person.accounts.get(network, "").casefold() == wanted:
-                return person
-        return None
+        return next((person for person in self.people.values() if person.accounts.get(network) == account), None)
 
     @property
     def groups(self) -> tuple[str, ...]:
