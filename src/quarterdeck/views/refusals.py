@@ -18,9 +18,12 @@ from quarterdeck.core.orders.refusals import (
     ChartsSilent,
     DeployedInParts,
     ImagesMissing,
+    LatestIsNoTag,
     NoEnvironment,
     NoSafeEdit,
     NoStaging,
+    NoTag,
+    NotForServices,
     NothingAnnounced,
     NotInCharts,
     NotInGit,
@@ -30,11 +33,13 @@ from quarterdeck.core.orders.refusals import (
     PlacesUnseen,
     RegistrySilent,
     SeveralNewest,
+    SeveralTags,
     SharersUnknown,
     StagingDiffers,
     StagingIsNoProof,
     StagingUnseen,
     TagIsShared,
+    TagNotInRegistry,
     UndoesNewerBump,
     Ways,
     WhichPart,
@@ -249,6 +254,32 @@ def _(refusal: PlacesUnseen) -> str:
 
 
 # -- which tag -------------------------------------------------------------------------------------------------------
+
+
+@refusal_sentence.register
+def _(refusal: LatestIsNoTag) -> str:
+    return "latest is no tag I deploy: say which, or none for the newest"
+
+
+@refusal_sentence.register
+def _(refusal: NoTag) -> str:
+    return f"that is no image tag: {refusal.word[:_QUOTED]!r}"
+
+
+@refusal_sentence.register
+def _(refusal: SeveralTags) -> str:
+    return f"{refusal.word} could be {' or '.join(refusal.tags)}"
+
+
+@refusal_sentence.register
+def _(refusal: TagNotInRegistry) -> str:
+    known = f"it has {', '.join(refusal.newest)}" if refusal.newest else "it has none that I may deploy"
+    return f"the registry has no tag {refusal.word}: {known}"
+
+
+@refusal_sentence.register
+def _(refusal: NotForServices) -> str:
+    return f"{refusal.tag} is a candidate or development image, not for services"
 
 
 @refusal_sentence.register

@@ -14,18 +14,15 @@ from quarterdeck.core.builds.ledger import (
     Settled,
     acceptable,
     fixes,
-    is_tag,
     newer,
     parse,
     published,
     pushed_again,
-    resolve,
     settle,
     worth_saying,
 )
 from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.change import Comment
-from quarterdeck.core.model.errors import NotFoundError, RequestError
 from quarterdeck.core.model.image import Image
 from quarterdeck.core.model.service import Service
 
@@ -271,47 +268,6 @@ def test_acceptable_tags() -> None:
     assert acceptable("v1.0.0-developer")
     for tag in ("latest", "Latest", "dev", "2019-10-03-012458-dev", "2026-01-22-162627-candidate-v1.0.1-dev", "a b"):
         assert not acceptable(tag)
-
-
-def test_tags_have_a_form() -> None:
-    """At most 128 characters of the few that the distribution spec allows."""
-    assert is_tag("_1.a-B")
-    assert is_tag("a" * 128)
-    for text in ("", "a" * 129, ".a", "-a", "a:b", "a/b", "a\n", "é"):
-        assert not is_tag(text)
-
-
-def test_a_tag_may_be_said_without_its_suffix() -> None:
-    """Full tags, tags without their usual suffix, and versions are found."""
-    tags = (OLD, TAG, "v1.0.20", "2026-08-01-000000-crash-production")
-    assert resolve(TAG, tags, "-production") == TAG
-    assert resolve("2026-08-17-094555", tags, "-production") == TAG
-    assert resolve("2026-08-01-000000-crash", tags, "-production") == "2026-08-01-000000-crash-production"
-    assert resolve("v1.0.20", tags, "") == "v1.0.20"
-
-
-@pytest.mark.parametrize(
-    ("given", "words", "error"),
-    [
-        ("Latest", "latest is no tag I deploy", RequestError),
-        ("a b", "no image tag", RequestError),
-        ("2026-08-17-094555", "could be 2026-08-17-094555 or", RequestError),
-        ("2026-08-18-000000-candidate", "candidate or development", RequestError),
-        ("2026-08-17", f"has no tag 2026-08-17: it has {TAG}", NotFoundError),
-    ],
-)
-def test_unclear_tags_are_refused(given: str, words: str, error: type[Exception]) -> None:
-    """What is not one deployable tag is refused in words."""
-    tags = (TAG, "2026-08-17-094555", "2026-08-18-000000-candidate")
-    with pytest.raises(error, match=words) as caught:
-        resolve(given, tags, "-production")
-    assert str(caught.value).endswith("Nothing done")
-
-
-def test_an_empty_registry_is_named() -> None:
-    """Where there is no tag at all, that is said."""
-    with pytest.raises(NotFoundError, match="it has none"):
-        resolve("v1", (), "")
 
 
 @given(st.text(max_size=300), st.sampled_from(["pipelinebot", "jenkins-bot"]))

@@ -13,21 +13,19 @@ from datetime import datetime, timedelta
 
 from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.change import Comment
-from quarterdeck.core.model.errors import NotFoundError, RequestError
 from quarterdeck.core.model.image import Image
 from quarterdeck.core.model.service import Service
+from quarterdeck.core.model.tag import is_tag
 
 PIPELINE_ACCOUNTS = frozenset({"pipelinebot"})
 CI_ACCOUNTS = frozenset({"jenkins-bot"})
 
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _RESULT = re.compile(r"pipeline-build-result:\s*(\w+)\s*\(job:\s*([^,\s]+),\s*build:\s*(\d+)\)")
 _BLOCK = re.compile(r"^IMAGE:[ \t]*\n[ \t]+(\S+)[ \t]*$(?:\s*^TAGS:[ \t]*\n[ \t]+([^\n]*)$)?", re.MULTILINE)
 _POST_MERGE_FAILED = re.compile(r"^Post-merge build failed\.", re.MULTILINE)
 _STAMP = re.compile(r"(\d{4}-\d{2}-\d{2}-\d{6})(?:-(.+))?")
 _VERSION = re.compile(r"v?(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?:[-+](.+))?")
 _UNFIT = re.compile(r"(^|-)(candidate|dev)(-|$)", re.IGNORECASE)
-_NOTHING = "Nothing done"
 
 
 @dataclass(frozen=True)
@@ -185,11 +183,6 @@ def fixes(build: Build, known: Iterable[Build]) -> Build | None:
     return last if last is not None and last.said == "failed" else None
 
 
-def is_tag(text: str) -> bool:
-    """Whether a text has the form of a tag (OCI distribution spec)."""
-    return _TAG.fullmatch(text) is not None
-
-
 def acceptable(tag: str) -> bool:
     """Whether a tag may be deployed: not `latest`, no pre-merge candidate, no development build."""
     return is_tag(tag) and tag.lower() != "latest" and _UNFIT.search(tag) is None
@@ -216,29 +209,6 @@ def latest(ready: Sequence[Build]) -> str:
     for build in ready[1:]:
         found = build.tag if newer(build.tag, found) else found
     return found
-
-
-def resolve(given: str, tags: Collection[str], suffix: str) -> str:
-    """The full tag somebody means: said in full, or without its usual suffix.
-
-    Raises:
-        RequestError: `latest`, no tag at all, a pre-merge image, or two tags could be meant.
-        NotFoundError: the registry has no such tag; the text names what it has.
-    """
-    if given.lower() == "latest":
-        raise RequestError(f"latest is no tag I deploy: say which, or none for the newest. {_NOTHING}")
-    if not is_tag(given):
-        raise RequestError(f"that is no image tag: {given[:40]!r}. {_NOTHING}")
-    found = sorted({given, f"{given}{suffix}"} & set(tags))
-    if len(found) > 1:
-        raise RequestError(f"{given} could be {found[0]} or {found[1]}. {_NOTHING}")
-    if not found:
-        have = sorted((t for t in tags if acceptable(t) and t.endswith(suffix)), reverse=True)[:3]
-        known = f"it has {', '.join(have)}" if have else "it has none that I may deploy"
-        raise NotFoundError(f"the registry has no tag {given}: {known}. {_NOTHING}")
-    if not acceptable(found[0]):
-        raise RequestError(f"{found[0]} is a candidate or development image, not for services. {_NOTHING}")
-    return found[0]
 
 
 def _image(reference: str, tags: str) -> Image | None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.errors import NotFoundError, NotYetError, RequestError
+from quarterdeck.core.model.tag import is_tag
 from quarterdeck.core.rollout.intent import Intent, Target
 
 #: longest line of words we look at, in characters; IRC lines are shorter, Matrix messages need not be
@@ -89,7 +90,7 @@ def parse_target(
         raise _no_service(verb, said, rest, known)
     if rest and not environment:
         near = nearest(rest[0], places)
-        if near or len(rest) > 1 or not looks_like_tag(rest[0]):
+        if near or len(rest) > 1 or not is_tag(rest[0]):
             raise _no_environment(verb, target.title, rest, places, near)
     if len(rest) > 1:
         raise RequestError(
@@ -98,7 +99,7 @@ def parse_target(
     tag = rest[0] if rest else ""
     if tag.lower() == "latest":
         raise RequestError(f"latest is no tag I deploy: say which, or none for the newest. {NOTHING}")
-    if tag and not looks_like_tag(tag):
+    if tag and not is_tag(tag):
         raise RequestError(f"{clip(tag)} is no image tag. {usage(verb, target.title, environment)}. {NOTHING}")
     return Intent(target, environment, tag, reason, "--alone" in options, "--pin" in options, verb)
 
@@ -191,11 +192,6 @@ def usage(verb: str, service: str = "", environment: str = "") -> str:
     if verb in _NAMES_ONLY:
         place = after = ""
     return f"Say !{verb} {service or 'SERVICE'}{place and f' {place}'}{after}"
-
-
-def looks_like_tag(word: str) -> bool:
-    """Whether a word has the form of an image tag (OCI distribution spec)."""
-    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", word) is not None
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

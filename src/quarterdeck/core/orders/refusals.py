@@ -240,6 +240,45 @@ class Ways:
 
 
 @dataclass(frozen=True)
+class LatestIsNoTag(Refusal):
+    """`latest` was said."""
+
+
+@dataclass(frozen=True)
+class NoTag(Refusal):
+    """A word that has not the form of a tag."""
+
+    word: str
+
+
+@dataclass(frozen=True)
+class SeveralTags(Refusal):
+    """The word is a tag, and so it is with its usual suffix."""
+
+    word: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TagNotInRegistry(Refusal):
+    """The registry has no such tag.
+
+    Attributes:
+        newest: the last few that it has and that may be deployed.
+    """
+
+    word: str
+    newest: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NotForServices(Refusal):
+    """A candidate, or a development image."""
+
+    tag: str
+
+
+@dataclass(frozen=True)
 class NothingAnnounced(Refusal):
     """No tag was said, and no image was announced."""
 

@@ -11,6 +11,7 @@ from quarterdeck.core.model.environment import EnvironmentKind
 from quarterdeck.core.model.errors import NotFoundError, RequestError, TemporaryError
 from quarterdeck.core.orders.order import Surveyed
 from quarterdeck.core.orders.refusals import NothingAnnounced, RegistrySilent, SeveralNewest
+from quarterdeck.core.orders.said_tag import said_tag
 from quarterdeck.core.orders.staging_proof import proven_tag
 from quarterdeck.core.orders.way_back import WayBack
 from quarterdeck.core.rollout.intent import Intent
@@ -71,7 +72,7 @@ class Tagging:
             in_registry = {tag for image in own.images for tag in await self.world.registry.tags(image)}
         except TemporaryError as error:
             raise RequestError(RegistrySilent(str(error))) from error
-        return builds.resolve(word, {own.in_git(tag) for tag in in_registry} - {""}, own.service.suffix)
+        return said_tag(word, {own.in_git(tag) for tag in in_registry} - {""}, own.service.suffix)
 
     async def _newest(self, intent: Intent, subject: Subject, sharers: Sequence[Member]) -> str:
         """The newest announced tag, where all that is meant has the same one."""
