@@ -34,6 +34,7 @@ from quarterdeck.core.builds.news import BuildNews
 from quarterdeck.core.desk.actions import Actions
 from quarterdeck.core.desk.answers import Answers
 from quarterdeck.core.desk.dispatcher import Reception
+from quarterdeck.core.desk.dossier import Dossiers
 from quarterdeck.core.desk.preview import Preview
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.errors import Refusal
@@ -118,7 +119,8 @@ async def _open_parts(s: Settings, catalogue: Catalogue, engine: Engine, transpo
     deployer = Deployer(world)
     actions = Actions(world, deployer)
     pages = Pages(templates, catalogue)
-    page: Service = partial(routes.serve, world, pages, s.web.host, s.web.port)
+    site = routes.Site(pages, Dossiers(store, files, host), store, files, world.voice, clock)
+    page: Service = partial(routes.serve, site, s.web.host, s.web.port)
 
     async def close() -> None:
         for closing in (runner.close, reviews.close, images.close):

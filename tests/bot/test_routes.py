@@ -26,10 +26,16 @@ async def deck() -> AsyncIterator[Deck]:
     await made.close()
 
 
+def site_of(deck: Deck) -> routes.Site:
+    """The site of a world."""
+    pages = Pages(TEMPLATES, deck.catalogue)
+    return routes.Site(pages, deck.dossiers, deck.world.store, deck.world.files, deck.world.voice, deck.clock)
+
+
 @pytest.fixture
 async def client(deck: Deck) -> AsyncIterator[TestClient]:  # type: ignore[type-arg]
     """A client of its pages."""
-    app = routes.application(deck.world, Pages(TEMPLATES, deck.catalogue))
+    app = routes.application(site_of(deck))
     async with TestClient(TestServer(app)) as made:
         yield made
 
@@ -102,7 +108,7 @@ async def test_it_serves_a_real_port_until_it_is_cancelled(deck: Deck) -> None:
     """And lets the port go."""
     port = unused_port()
     deck.clock.standing = True
-    serving = asyncio.create_task(routes.serve(deck.world, Pages(TEMPLATES, deck.catalogue), "127.0.0.1", port))
+    serving = asyncio.create_task(routes.serve(site_of(deck), "127.0.0.1", port))
     async with ClientSession() as session:
         for _ in range(1000):
             try:
@@ -118,3 +124,12 @@ async def test_it_serves_a_real_port_until_it_is_cancelled(deck: Deck) -> None:
     again = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", port)
     again.close()
     deck.clock.standing = False
+
+
+async def test_a_rollout_that_cannot_be_read_is_named_on_each_of_its_routes(deck: Deck, client: TestClient) -> None:  # type: ignore[type-arg]
+    """Not an internal error, on the log's route neither."""
+    deck.store.tables.unreadable[1] = "Rollout.newer: unknown field"
+    for route in ("/1", "/1.json", "/1/log"):
+        answer = await client.get(route)
+        assert answer.status == 404
+        assert "Rollout.newer: unknown field" in await answer.text()

@@ -18,6 +18,7 @@ from quarterdeck.core.charts.facade import effective
 from quarterdeck.core.desk.actions import Actions
 from quarterdeck.core.desk.answers import Answers
 from quarterdeck.core.desk.dispatcher import Reception
+from quarterdeck.core.desk.dossier import Dossiers
 from quarterdeck.core.desk.preview import Preview
 from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.catalogue import Catalogue, ChartsRepository, MergeMode
@@ -254,6 +255,7 @@ class Deck:
             ask_first=self.ask_first,
             deploy_host_name="deploy1003",
         )
+        self.dossiers = Dossiers(self.world.store, self.world.files, self.world.host)
         self.surveyor = Surveyor(self.world.charts, self.world.host, self.world.store)
         self.deployer = Deployer(self.world)
         self.desk = Actions(self.world, self.deployer)

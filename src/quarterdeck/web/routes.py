@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
 
 from aiohttp import web
 
-from quarterdeck.core.desk import dossier
 from quarterdeck.core.desk.answers import log_names
+from quarterdeck.core.desk.dossier import Dossier, Dossiers, as_json
 from quarterdeck.core.model.errors import NotFoundError
 from quarterdeck.core.model.place import slug
+from quarterdeck.core.ports.clock import Clock
+from quarterdeck.core.ports.files import Files
+from quarterdeck.core.ports.store import Store
+from quarterdeck.core.ports.voice import Voice
+from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import State
-from quarterdeck.core.world import World
 from quarterdeck.views.page import Pages
 
-_WORLD = web.AppKey("world", World)
-_PAGES = web.AppKey("pages", Pages)
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
     "X-Content-Type-Options": "nosniff",
@@ -23,31 +27,90 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _OPEN = {State.PLANNED, State.RUNNING, State.WAITING, State.UNKNOWN, State.FAILED}
+_MOST_ROLLOUTS = 100
+Found = TypeVar("Found", Dossier, Rollout)
 
 
-def application(world: World, pages: Pages) -> web.Application:
+@dataclass(frozen=True)
+class Site:
+    """Answers requests from what it is given; writes nothing."""
+
+    pages: Pages
+    dossiers: Dossiers
+    store: Store
+    files: Files
+    voice: Voice
+    clock: Clock
+
+    async def index(self, request: web.Request) -> web.Response:
+        """All rollouts, open ones first."""
+        html = _wants_html(request)
+        rollouts = await self.store.find(limit=_MOST_ROLLOUTS)
+        ordered = sorted(rollouts, key=lambda rollout: (rollout.state not in _OPEN, -rollout.number))
+        debts, unreadable = await self.store.debts(), await self.store.unreadable()
+        return _page(self.pages.index(ordered, debts, self.clock.now(), html, unreadable), html)
+
+    async def rollout(self, request: web.Request) -> web.Response:
+        """One rollout."""
+        dossier, html = await self._dossier(request), _wants_html(request)
+        return _page(self.pages.rollout(dossier, self.clock.now(), html), html)
+
+    async def data(self, request: web.Request) -> web.Response:
+        """One rollout as JSON."""
+        return web.json_response(as_json(await self._dossier(request)))
+
+    async def log(self, request: web.Request) -> web.Response:
+        """The bytes of a log or a diff from an offset; `X-Next-Offset` says where to go on.
+
+        `?name=staging.default.apply.log&offset=0`, or `?name=staging.diff` for the whole diff.
+        """
+        rollout = await self._found(self.store.get(_number(request)))
+        names = (*(f"{slug(place)}.diff" for place in rollout.environments), *log_names(rollout))
+        name = request.query.get("name", names[-1])
+        offset = request.query.get("offset", "0")
+        if name not in names or not (offset.isascii() and offset.isdigit() and len(offset) < 13):
+            raise web.HTTPBadRequest(text=f"name is one of {', '.join(names)}; offset a number of bytes\n")
+        body, end = await self.files.read(rollout.number, name, int(offset))
+        headers = {"X-Next-Offset": str(end)}
+        return web.Response(body=body, content_type="text/plain", charset="utf-8", headers=headers)
+
+    async def _dossier(self, request: web.Request) -> Dossier:
+        return await self._found(self.dossiers.gather(_number(request)))
+
+    async def _found(self, looking: Awaitable[Found | None]) -> Found:
+        """What was looked for, or 404 with why it is not there."""
+        try:
+            found = await looking
+        except NotFoundError as error:
+            text = self.voice.refusal(error.refusal) if error.refusal else str(error)
+            raise web.HTTPNotFound(text=f"{text}\n") from error
+        if found is None:
+            raise web.HTTPNotFound(text="no such rollout\n")
+        return found
+
+
+def application(site: Site) -> web.Application:
     """The pages as an aiohttp application."""
     app = web.Application(middlewares=[_headers])
-    app[_WORLD], app[_PAGES] = world, pages
-    app.router.add_get("/", index)
-    app.router.add_get(r"/{number:[0-9]{1,9}}", rollout)
-    app.router.add_get(r"/{number:[0-9]{1,9}}.json", data)
-    app.router.add_get(r"/{number:[0-9]{1,9}}/log", log)
+    app.router.add_get("/", site.index)
+    app.router.add_get(r"/{number:[0-9]{1,9}}", site.rollout)
+    app.router.add_get(r"/{number:[0-9]{1,9}}.json", site.data)
+    app.router.add_get(r"/{number:[0-9]{1,9}}/log", site.log)
     return app
 
 
-async def serve(world: World, pages: Pages, host: str, port: int) -> None:
+async def serve(site: Site, host: str, port: int) -> None:
     """Serve until cancelled.
 
     Raises:
         OSError: the port is taken.
     """
-    runner = web.AppRunner(application(world, pages), access_log=None)
+    runner = web.AppRunner(application(site), access_log=None)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
         while True:
-            await world.clock.sleep(3600.0)
+            await site.clock.sleep(3600.0)
     finally:
         await runner.cleanup()
 
@@ -65,60 +128,13 @@ async def _headers(
     return response
 
 
-def _html(request: web.Request) -> bool:
+def _wants_html(request: web.Request) -> bool:
     return "text/html" in request.headers.get("Accept", "")
+
+
+def _number(request: web.Request) -> int:
+    return int(request.match_info["number"])
 
 
 def _page(text: str, html: bool) -> web.Response:
     return web.Response(text=text, content_type="text/html" if html else "text/plain")
-
-
-async def index(request: web.Request) -> web.Response:
-    """All rollouts, open ones first."""
-    world, html = request.app[_WORLD], _html(request)
-    found = await world.store.find(limit=100)
-    ordered = sorted(found, key=lambda r: (r.state not in _OPEN, -r.number))
-    debts, unreadable = await world.store.debts(), await world.store.unreadable()
-    return _page(request.app[_PAGES].index(ordered, debts, world.clock.now(), html, unreadable), html)
-
-
-async def rollout(request: web.Request) -> web.Response:
-    """One rollout."""
-    found, html = await _dossier(request), _html(request)
-    return _page(request.app[_PAGES].rollout(found, request.app[_WORLD].clock.now(), html), html)
-
-
-async def data(request: web.Request) -> web.Response:
-    """One rollout as JSON."""
-    return web.json_response(dossier.as_json(await _dossier(request)))
-
-
-async def log(request: web.Request) -> web.Response:
-    """The bytes of a log or a diff from an offset; `X-Next-Offset` says where to go on.
-
-    `?name=staging.default.apply.log&offset=0`, or `?name=staging.diff` for the whole diff.
-    """
-    world = request.app[_WORLD]
-    found = await world.store.get(int(request.match_info["number"]))
-    if found is None:
-        raise web.HTTPNotFound(text="no such rollout\n")
-    names = (*(f"{slug(place)}.diff" for place in found.environments), *log_names(found))
-    name = request.query.get("name", names[-1])
-    offset = request.query.get("offset", "0")
-    if name not in names or not (offset.isascii() and offset.isdigit() and len(offset) < 13):
-        raise web.HTTPBadRequest(text=f"name is one of {', '.join(names)}; offset a number of bytes\n")
-    body, end = await world.files.read(found.number, name, int(offset))
-    headers = {"X-Next-Offset": str(end)}
-    return web.Response(body=body, content_type="text/plain", charset="utf-8", headers=headers)
-
-
-async def _dossier(request: web.Request) -> dossier.Dossier:
-    world = request.app[_WORLD]
-    try:
-        found = await dossier.gather(world, int(request.match_info["number"]))
-    except NotFoundError as error:
-        text = world.voice.refusal(error.refusal) if error.refusal else str(error)
-        raise web.HTTPNotFound(text=f"{text}\n") from error
-    if found is None:
-        raise web.HTTPNotFound(text="no such rollout\n")
-    return found

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from quarterdeck.core.desk.dossier import as_json, gather
+from quarterdeck.core.desk.dossier import as_json
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.rollout.state import State
@@ -162,7 +162,7 @@ async def test_status_and_versions_of_a_group(deck: FleetDeck) -> None:
 async def test_the_page_of_a_group(deck: FleetDeck) -> None:
     """Each member's environment has its tile, its diff and its commands by hand; the data has the group's name."""
     await deck.order("deploy @shellbox staging")
-    dossier = await gather(deck.world, 1)
+    dossier = await deck.dossiers.gather(1)
     assert dossier is not None
     text = Pages(TEMPLATES, deck.catalogue).rollout(dossier, deck.clock.now(), html=False)
     for words in (
@@ -361,7 +361,7 @@ async def test_a_failure_alone_names_the_way_that_works(deck: FleetDeck) -> None
     deck.fleet.failing.add(("shellbox", "staging"))
     await deck.order("deploy shellbox staging --alone")
     assert "!rollback shellbox staging --alone (reverts git)" in deck.last
-    dossier = await gather(deck.world, 1)
+    dossier = await deck.dossiers.gather(1)
     assert dossier is not None
     assert "!rollback shellbox staging --alone" in dossier.next
     deck.fleet.failing.clear()

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from quarterdeck.core.desk.dossier import gather
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import State
 from quarterdeck.testing.review import Gate
@@ -337,7 +336,7 @@ async def test_what_is_told_of_a_part_is_of_that_part(fleet: FleetDeck) -> None:
     assert "function-js" in said
     assert "orchestrator" not in said
     assert "function-orchestrator" not in await fleet.say("pods 2")
-    dossier = await gather(fleet.world, 2)
+    dossier = await fleet.dossiers.gather(2)
     assert dossier is not None
     assert dossier.by_hand["staging"][-1] == "helmfile -e staging -l name=js -l name=py apply"
     assert {pod.name.rpartition("-")[0].rpartition("-")[2] for pod in dossier.pods["staging"]} == {"js", "py"}

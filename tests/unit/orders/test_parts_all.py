@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from quarterdeck.core.desk.dossier import gather
 from quarterdeck.core.rollout.state import State
 from quarterdeck.views.page import Pages
 from tests.unit.orders.test_parts import MAIN, fleet, refused, served
@@ -60,7 +59,7 @@ async def test_a_verdict_names_every_tag_that_is_pending_on(fleet: FleetDeck) ->
     await served(fleet, "deploy wikifunctions/evaluators production")
     await fleet.deploy(f"wikifunctions/all staging {NEWER}")
     assert "codfw and eqiad pending on 2026-08-06-230932 and 2026-08-17-094555." in fleet.last
-    dossier = await gather(fleet.world, 3)
+    dossier = await fleet.dossiers.gather(3)
     assert dossier
     page = Pages(TEMPLATES, fleet.catalogue).rollout(dossier, fleet.clock.now(), html=False)
     assert "2026-08-06-230932 or 2026-08-17-094555" in page

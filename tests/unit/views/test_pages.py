@@ -7,7 +7,7 @@ import json
 import pytest
 
 from quarterdeck.core.desk.answers import next_commands
-from quarterdeck.core.desk.dossier import as_json, gather
+from quarterdeck.core.desk.dossier import as_json
 from quarterdeck.core.model.errors import TemporaryError
 from quarterdeck.core.rollout.state import OVER, State
 from quarterdeck.views.page import BANNERS, Pages, clock, diff_class
@@ -18,7 +18,7 @@ PAGES = Pages(TEMPLATES, catalogue())
 
 async def page(deck: Deck, number: int = 1, html: bool = False) -> str:
     """A rollout's page."""
-    found = await gather(deck.world, number)
+    found = await deck.dossiers.gather(number)
     assert found is not None
     return PAGES.rollout(found, deck.clock.now(), html)
 
@@ -57,7 +57,7 @@ async def test_a_failed_one_says_what_to_do(deck: Deck) -> None:
     assert "FAILED" in shown
     assert "crash (exit 1)" in shown
     assert "!retry 1   !rollback citoid staging   !stop 1" in shown
-    found = await gather(deck.world, 1)
+    found = await deck.dossiers.gather(1)
     assert found is not None
     assert found.evidence
     assert not found.over
@@ -75,7 +75,7 @@ async def test_the_same_as_data(deck: Deck) -> None:
     """JSON that survives a round trip, with steps, pods and commands."""
     deck.cluster.extra["staging"] = config_map()
     waiting = await deck.deploy()
-    found = await gather(deck.world, 1)
+    found = await deck.dossiers.gather(1)
     assert found is not None
     data = json.loads(json.dumps(as_json(found)))
     assert (data["number"], data["state"], data["service"]) == (1, "WAITING", "citoid")
@@ -83,7 +83,7 @@ async def test_the_same_as_data(deck: Deck) -> None:
     assert [s["name"] for s in data["steps"]][:3] == ["edit", "merge", "sync"]
     assert data["pods"]["staging"][0]["tag"] == OLD
     assert data["by_hand"]["staging"]
-    assert await gather(deck.world, 99) is None
+    assert await deck.dossiers.gather(99) is None
 
 
 @pytest.mark.parametrize("html", [False, True], ids=["text", "html"])

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from quarterdeck.core.desk.dossier import gather
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.rollout.state import State
 from quarterdeck.views.chat import ChatVoice
@@ -54,7 +53,7 @@ async def everything_answers(deck: Deck, number: int = 1) -> None:
         said = await deck.say(command, "bob")
         assert said, command
         assert "internal error" not in said, command
-    dossier = await gather(deck.world, number)
+    dossier = await deck.dossiers.gather(number)
     assert dossier is not None
     pages = Pages(TEMPLATES, deck.catalogue)
     for html in (False, True):

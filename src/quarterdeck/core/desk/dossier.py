@@ -12,14 +12,14 @@ from quarterdeck.core.cluster.pods import pods as pods_of
 from quarterdeck.core.desk.answers import log_names, next_commands
 from quarterdeck.core.model.errors import QuarterdeckError
 from quarterdeck.core.model.place import slug
-from quarterdeck.core.ports.store import AuditRow
+from quarterdeck.core.ports.files import Files
+from quarterdeck.core.ports.host import Host
+from quarterdeck.core.ports.store import AuditRow, Store
 from quarterdeck.core.rollout import codec
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import OVER
 from quarterdeck.core.rollout.step import StepName
-from quarterdeck.core.rollout.subject import Subject
 from quarterdeck.core.steps.evidence import evidence_name
-from quarterdeck.core.world import World
 
 #: seconds the page waits for the cluster
 PATIENCE = 4.0
@@ -56,56 +56,89 @@ class Dossier:
         return self.rollout.state in OVER
 
 
-async def gather(world: World, number: int) -> Dossier | None:
-    """The dossier of a rollout, None if there is none of that number."""
-    rollout = await world.store.get(number)
-    if rollout is None:
-        return None
+class Dossiers:
+    """Gathers dossiers: what the store and the files keep, and what the cluster shows now."""
 
-    async def text(name: str, most: int = LOG_BYTES) -> tuple[str, int]:
-        data, end = await world.files.read(number, name)
-        while len(more := (await world.files.read(number, name, end))[0]):
+    def __init__(self, store: Store, files: Files, host: Host) -> None:
+        self.store, self.files, self.host = store, files, host
+
+    async def gather(self, number: int) -> Dossier | None:
+        """The dossier of a rollout, None if there is none of that number.
+
+        Raises:
+            NotFoundError: it is there, and cannot be read.
+        """
+        rollout = await self.store.get(number)
+        if rollout is None:
+            return None
+        pods, blind = await self._pods(rollout)
+        return Dossier(
+            rollout=rollout,
+            next=next_commands(rollout),
+            diffs=await self._diffs(rollout),
+            pods=pods,
+            blind=blind,
+            evidence=await self._evidence(rollout),
+            logs=await self._logs(rollout),
+            by_hand={place: self._by_hand(rollout, place) for place in rollout.environments},
+            audit=await self.store.audit(number),
+        )
+
+    async def _pods(self, rollout: Rollout) -> tuple[dict[str, tuple[Pod, ...]], dict[str, str]]:
+        """Place -> its pods now, and place -> why they cannot be seen."""
+        pods: dict[str, tuple[Pod, ...]] = {}
+        blind: dict[str, str] = {}
+
+        async def look(place: str) -> None:
+            member, _ = rollout.subject.at(place)
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    objects = await self.host.objects(*rollout.target(place))
+                pods[place] = pods_of(objects, member.images, member.registry_suffixes, only=member.is_part)
+            except (QuarterdeckError, TimeoutError) as error:
+                blind[place] = str(error) or f"no answer within {PATIENCE:.0f} s"
+
+        await asyncio.gather(*map(look, rollout.environments))
+        return {place: pods[place] for place in rollout.environments if place in pods}, blind
+
+    async def _diffs(self, rollout: Rollout) -> dict[str, str]:
+        diffs: dict[str, str] = {}
+        for place in rollout.environments:
+            diff, _ = await self._text(rollout, f"{slug(place)}.diff", DIFF_BYTES)
+            if diff:
+                diffs[place] = diff
+        return diffs
+
+    async def _evidence(self, rollout: Rollout) -> dict[str, str]:
+        """Place and stage, as people say it -> what its bad pods looked like."""
+        kept: dict[str, str] = {}
+        for step in rollout.steps:
+            if step.name != StepName.CHECK:
+                continue
+            evidence, _ = await self._text(rollout, evidence_name(step))
+            if evidence:
+                kept[f"{rollout.spoken(step.environment)} {step.stage}"] = evidence
+        return kept
+
+    async def _logs(self, rollout: Rollout) -> dict[str, tuple[str, int]]:
+        logs = {name: await self._text(rollout, name) for name in log_names(rollout)}
+        return {name: (text, end) for name, (text, end) in logs.items() if text}
+
+    def _by_hand(self, rollout: Rollout, place: str) -> tuple[str, ...]:
+        return self.host.by_hand(*rollout.target(place), _narrowed(rollout, place))
+
+    async def _text(self, rollout: Rollout, name: str, most: int = LOG_BYTES) -> tuple[str, int]:
+        """At most so many bytes from the end of a file, and the offset behind it."""
+        data, end = await self.files.read(rollout.number, name)
+        while more := (await self.files.read(rollout.number, name, end))[0]:
             data, end = (data + more)[-most:], end + len(more)
         return data[-most:].decode("utf-8", "replace"), end
 
-    blind: dict[str, str] = {}
 
-    subject = rollout.subject
-
-    async def pods(place: str) -> tuple[Pod, ...]:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                objects = await world.host.objects(*rollout.target(place))
-                member, _ = subject.at(place)
-                return pods_of(objects, member.images, member.registry_suffixes, only=member.is_part)
-        except (QuarterdeckError, TimeoutError) as error:
-            blind[place] = str(error) or f"no answer within {PATIENCE:.0f} s"
-            return ()
-
-    seen = dict(zip(rollout.environments, await asyncio.gather(*map(pods, rollout.environments)), strict=True))
-    diffs = {e: (await text(f"{slug(e)}.diff", DIFF_BYTES))[0] for e in rollout.environments}
-    checks = [s for s in rollout.steps if s.name == StepName.CHECK]
-    evidence = {f"{rollout.spoken(s.environment)} {s.stage}": (await text(evidence_name(s)))[0] for s in checks}
-    logs = {name: await text(name) for name in log_names(rollout)}
-    return Dossier(
-        rollout=rollout,
-        next=next_commands(rollout),
-        diffs={e: d for e, d in diffs.items() if d},
-        pods={e: p for e, p in seen.items() if e not in blind},
-        blind=blind,
-        evidence={k: v for k, v in evidence.items() if v},
-        logs={name: found for name, found in logs.items() if found[0]},
-        by_hand={
-            e: world.host.by_hand(*rollout.target(e), _narrowed(subject, rollout, e)) for e in rollout.environments
-        },
-        audit=await world.store.audit(number),
-    )
-
-
-def _narrowed(subject: Subject, rollout: Rollout, place: str) -> tuple[str, ...]:
+def _narrowed(rollout: Rollout, place: str) -> tuple[str, ...]:
     """The releases of a part, none where the whole place is meant."""
     diffed = rollout.records.diffed
-    if diffed is None or place not in diffed.places or not subject.own.is_part:
+    if diffed is None or place not in diffed.places or not rollout.subject.own.is_part:
         return ()
     return tuple(diffed.places[place].shown.releases)
 
