@@ -60,15 +60,15 @@ def tagged(image: str, tag: str) -> bytes:
     return f"main_app:\n  image: {image}\n  version: {tag}\n".encode()
 
 
-def files() -> dict[str, bytes]:
-    """The charts at the start."""
+def files(flavours: Mapping[str, str]) -> dict[str, bytes]:
+    """The charts at the start, with a service for each flavour of one image."""
     release = "values-{{`{{ .Release.Name }}`}}.yaml"
     parted, found = f"{HOME}/wikifunctions", dict[str, bytes]()
     found[f"{parted}/helmfile.yaml"] = helmfile(("main", "js", "py"), ("values.yaml", release))
     found[f"{parted}/values.yaml"] = b"resources:\n  replicas: 1\n"
     for name, image in (("main", ORCHESTRATOR), ("js", JS), ("py", PY)):
         found[f"{parted}/values-{name}.yaml"] = tagged(image, OLD)
-    for name, flavour in FLAVOURS.items():
+    for name, flavour in flavours.items():
         found[f"{HOME}/{name}/helmfile.yaml"] = helmfile(("main",), ("global.yaml", "values.yaml"))
         found[f"{HOME}/{name}/values.yaml"] = f"shellbox:\n  flavour: {flavour}\n".encode()
     found[f"{HOME}/shellbox/global.yaml"] = f'# for all\nshellbox:\n  version: "{OLD_BOX}"\n'.encode()
@@ -78,7 +78,9 @@ def files() -> dict[str, bytes]:
     return found
 
 
-LINKS = {f"{HOME}/{name}/global.yaml": f"{HOME}/shellbox/global.yaml" for name in FLAVOURS if name != "shellbox"}
+def links(flavours: Mapping[str, str]) -> dict[str, str]:
+    """The symlinks at the start: every flavour reads the file of the first."""
+    return {f"{HOME}/{name}/global.yaml": f"{HOME}/shellbox/global.yaml" for name in flavours if name != "shellbox"}
 
 
 def fleet() -> Catalogue:
@@ -147,10 +149,11 @@ class Fleet(FakeHost):
     def wanted(self, service: str, environment: str, contents: Mapping[str, bytes]) -> dict[str, ReleaseImage]:
         """Release -> the image that the files make it run."""
         described = self.known.services.get(service) or Service(service, "", BOX)
-        question = (described.name, environment, tuple(contents.items()), tuple(LINKS.items()))
+        known, links = members.known(described), self.repository.links
+        question = (service, environment, repr(known), tuple(contents.items()), tuple(links.items()))
         if question not in _WANTED:
-            tree = replace(EMPTY, files=contents, links=LINKS)
-            images = release_images(tree, service, environment, members.known(described))
+            tree = replace(EMPTY, files=contents, links=links)
+            images = release_images(tree, service, environment, known)
             _WANTED[question] = {name: of_release[0] for name, of_release in images.items()}
         return _WANTED[question]
 
@@ -205,19 +208,20 @@ class FleetDeck(Deck):
 
     voice = ChatVoice(TEMPLATES, fleet(), PAGE, "deploy1003", lambda: _CLOCK[0].now())  # noqa: PLW0108
 
-    def __init__(self) -> None:
+    def __init__(self, known: Catalogue | None = None, flavours: Mapping[str, str] = FLAVOURS) -> None:
+        known = known or fleet()
         self.registry = FakeRegistry()
         for image in (ORCHESTRATOR, JS, PY):
             for tag in (OLD, NEW, NEWER):
                 self.registry.push(image, tag)
         for tag in (OLD_BOX, NEW_BOX):
-            for flavour in FLAVOURS.values():
+            for flavour in flavours.values():
                 self.registry.push(BOX, f"{tag}-{flavour}")
         for tag in ("v1.0.19", "v1.0.20"):
             self.registry.push(KASK, tag)
-        self.repository = FakeRepository(files(), LINKS)
-        self.fleet = Fleet(self.repository, self.registry, fleet())
-        self.furnish(fleet(), self.fleet)
+        self.repository = FakeRepository(files(flavours), links(flavours))
+        self.fleet = Fleet(self.repository, self.registry, known)
+        self.furnish(known, self.fleet)
 
     def built(self, image: str, tag: str, project: str = "", change: int = 501) -> None:
         """Put an announced image into the ledger."""
@@ -234,3 +238,10 @@ class FleetDeck(Deck):
         """`service/part environment` -> tag that is merged and not applied there."""
         debts = self.store.tables.debts.values()
         return {f"{d.service}{d.part and '/'}{d.part} {d.environment}": d.tag for d in debts}
+
+
+def announced(deck: FleetDeck) -> FleetDeck:
+    """With images of every part in the ledger."""
+    for number, image in enumerate((ORCHESTRATOR, JS, PY)):
+        deck.built(image, NEW, "wikifunctions", 500 + number)
+    return deck

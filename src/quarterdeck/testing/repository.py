@@ -59,6 +59,11 @@ class FakeRepository:
         """The files at the head."""
         return self.commits[self.head].files
 
+    @property
+    def links(self) -> Mapping[str, str]:
+        """The symlinks at the head."""
+        return self.commits[self.head].links
+
     def contains(self, commit: str, ancestor: str) -> bool:
         """Whether *ancestor* is *commit* or one of its ancestors."""
         while commit:

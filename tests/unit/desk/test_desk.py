@@ -14,16 +14,8 @@ from quarterdeck.core.rollout.rollout import Kind
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import StepName
 from quarterdeck.testing.review import Gate
+from tests.worlds.saying import asked
 from tests.worlds.world import LIMITS, NEW, NEWER, OLD, Deck, Fate, hanging
-
-
-async def asked(deck: Deck) -> int:
-    """A production rollout that waits for a confirm; its number."""
-    await deck.deploy()
-    waiting = await deck.deploy("citoid production")
-    assert waiting.state is State.WAITING
-    return waiting.number
-
 
 # -- stop --------------------------------------------------------------------------------------------------------
 

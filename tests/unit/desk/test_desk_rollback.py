@@ -6,7 +6,7 @@ import pytest
 
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import StepState
-from tests.unit.desk.test_desk import asked
+from tests.worlds.saying import asked
 from tests.worlds.world import NEW, NEWER, OLD, Deck, hanging
 
 # -- rollback ----------------------------------------------------------------------------------------------------

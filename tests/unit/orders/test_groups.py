@@ -11,12 +11,12 @@ from quarterdeck.core.desk.dossier import as_json
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.rollout.state import State
+from quarterdeck.views.chat import ChatVoice
 from quarterdeck.views.page import Pages
-from tests.worlds import fleet as fleets
-from tests.worlds.fleet import BOX, FLAVOURS, HOME, NEW_BOX, OLD_BOX, FleetDeck, files, helmfile
-from tests.worlds.world import _CLOCK, ENVIRONMENTS, TEMPLATES, person
+from tests.worlds.fleet import BOX, FLAVOURS, HOME, NEW_BOX, OLD_BOX, FleetDeck, files, fleet, helmfile
+from tests.worlds.groups import SHARED, both, furnished, marks
+from tests.worlds.world import ENVIRONMENTS, TEMPLATES, person
 
-SHARED = f"{HOME}/shellbox/global.yaml"
 URL = "http://deck.example"
 MOVE = f"{OLD_BOX} → {NEW_BOX}"
 
@@ -30,32 +30,11 @@ async def deck() -> AsyncIterator[FleetDeck]:
     await made.close()
 
 
-def marks(deck: FleetDeck) -> list[str]:
-    """`staging shellbox START` of each SAL line."""
-    found = []
-    for line in deck.sal:
-        words = line.split()
-        found.append(f"{words[3].strip('[]')} {words[5].rpartition('/')[2].rstrip(':')} {words[4]}")
-    return found
-
-
-def both(environment: str, *names: str) -> list[str]:
-    """START and DONE of services in an environment."""
-    return [f"{environment} {name} {mark}" for name in names for mark in ("START", "DONE")]
-
-
 def without_staging() -> bytes:
     """A helmfile of one who has production only."""
-    whole = files()[f"{HOME}/shellbox-media/helmfile.yaml"].decode()
+    whole = files(FLAVOURS)[f"{HOME}/shellbox-media/helmfile.yaml"].decode()
     head, _, rest = whole.partition("  staging:\n    values: &here\n      - releases: [main]\n")
     return (head + rest.replace("*here", "&here\n      - releases: [main]", 1)).encode()
-
-
-def furnished(deck: FleetDeck, *changed: Service) -> None:
-    """Give the catalogue other entries."""
-    services = {**deck.catalogue.services, **{service.name: service for service in changed}}
-    deck.catalogue = replace(deck.catalogue, services=services)
-    deck.build()
 
 
 # -- the lines ---------------------------------------------------------------------------------------------------
@@ -128,7 +107,7 @@ async def test_a_declared_group_has_one_change_of_two_files(deck: FleetDeck) -> 
 async def test_a_members_canaries_go_before_everything_else(deck: FleetDeck) -> None:
     """The canary stage is one for the whole group."""
     deck.repository.push({f"{HOME}/shellbox-media/helmfile.yaml": helmfile(("main", "canary"), ("global.yaml",))})
-    deck.repository.push({SHARED: files()[SHARED] + b"  flavour: media\n"})
+    deck.repository.push({SHARED: files(FLAVOURS)[SHARED] + b"  flavour: media\n"})
     for environment in ENVIRONMENTS:
         deck.fleet.install("shellbox-media", environment)
     await deck.order("deploy @shellbox staging")
@@ -179,13 +158,13 @@ async def test_the_page_of_a_group(deck: FleetDeck) -> None:
     assert set(data["pods"]) == {"staging", "shellbox-media/staging"}
 
 
-async def test_lines_of_a_large_group_fit(deck: FleetDeck, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lines_of_a_large_group_fit() -> None:
     """Six services in three environments: every line has 400 bytes at most and its address whole."""
     names = (
         "shellbox",
         *(f"shellbox-{name}" for name in ("constraints", "icu", "media", "syntaxhighlight", "timeline")),
     )
-    made = big(monkeypatch, names)
+    made = big(names)
     try:
         refused = await made.say(f"deploy shellbox staging {NEW_BOX}")
         assert "one tag for 7 services. !deploy @shellbox staging applies 6" in refused
@@ -217,22 +196,15 @@ async def test_lines_of_a_large_group_fit(deck: FleetDeck, monkeypatch: pytest.M
         await made.close()
 
 
-def big(monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]) -> FleetDeck:
+def big(names: tuple[str, ...]) -> FleetDeck:
     """A world in which more services share the file."""
     flavours = {**FLAVOURS, **{name: FLAVOURS.get(name, name.rpartition("-")[2]) for name in names}}
-    links = {f"{HOME}/{name}/global.yaml": SHARED for name in flavours if name != "shellbox"}
-    known = fleets.fleet()
-    mine = {n: Service(n, "shellbox", BOX, suffix="", rooms=(Room("irc", "#deploy"),)) for n in names}
-    known = replace(known, services={**known.services, **mine})
-    monkeypatch.setattr(fleets, "FLAVOURS", flavours)
-    monkeypatch.setattr(fleets, "LINKS", links)
-    monkeypatch.setattr(fleets, "fleet", lambda: known)
-    monkeypatch.setattr(
-        FleetDeck,
-        "voice",
-        fleets.ChatVoice(TEMPLATES, known, URL, "deploy1003", lambda: _CLOCK[0].now()),  # noqa: PLW0108
-    )
-    return FleetDeck()
+    boxes = {name: Service(name, "shellbox", BOX, suffix="", rooms=(Room("irc", "#deploy"),)) for name in names}
+    plain = fleet()
+    deck = FleetDeck(replace(plain, services={**plain.services, **boxes}), flavours)
+    deck.voice = ChatVoice(TEMPLATES, deck.catalogue, URL, "deploy1003", deck.clock.now)
+    deck.build()
+    return deck
 
 
 # -- who may -----------------------------------------------------------------------------------------------------

@@ -10,10 +10,20 @@ import pytest
 from quarterdeck.core.model.errors import TemporaryError
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import StepName
-from tests.unit.orders.test_groups import SHARED, both, furnished, marks
-from tests.unit.orders.test_groups_trouble import GROUP, MEDIA, NEWEST_BOX, doing, once, pushed, tag_of
-from tests.worlds import fleet as fleets
-from tests.worlds.fleet import BOX, HOME, NEW_BOX, OLD_BOX, FleetDeck, files, helmfile
+from tests.worlds.fleet import BOX, FLAVOURS, HOME, NEW_BOX, OLD_BOX, FleetDeck, files, helmfile
+from tests.worlds.groups import (
+    GROUP,
+    MEDIA,
+    NEWEST_BOX,
+    SHARED,
+    both,
+    doing,
+    furnished,
+    marks,
+    once,
+    pushed,
+    tag_of,
+)
 from tests.worlds.world import ENVIRONMENTS
 
 
@@ -27,7 +37,7 @@ async def deck() -> AsyncIterator[FleetDeck]:
 
 def shared(tag: str) -> dict[str, bytes]:
     """The shared file with a tag, as somebody would push it."""
-    return {SHARED: files()[SHARED].replace(OLD_BOX.encode(), tag.encode())}
+    return {SHARED: files(FLAVOURS)[SHARED].replace(OLD_BOX.encode(), tag.encode())}
 
 
 async def on_production(deck: FleetDeck) -> None:
@@ -73,7 +83,7 @@ async def test_pods_with_another_flavours_image_are_no_success(deck: FleetDeck) 
 
 async def test_a_sharer_that_came_meanwhile_owes_too(deck: FleetDeck) -> None:
     """Between the ack and the edit somebody adds a service with a link to the file."""
-    path, links = f"{HOME}/shellbox-new", {**fleets.LINKS, f"{HOME}/shellbox-new/global.yaml": SHARED}
+    path, links = f"{HOME}/shellbox-new", {**deck.repository.links, f"{HOME}/shellbox-new/global.yaml": SHARED}
     new = {f"{path}/helmfile.yaml": helmfile(("main",), ("global.yaml", "values.yaml"))}
     new[f"{path}/values.yaml"] = b"shellbox:\n  flavour: score\n"
     assert await deck.say(GROUP) == ""
@@ -187,14 +197,11 @@ async def test_members_that_ran_different_tags_are_asked_about(deck: FleetDeck) 
     )
 
 
-async def test_a_strangers_file_is_found_by_the_member_that_shares_it(
-    deck: FleetDeck, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_strangers_file_is_found_by_the_member_that_shares_it(deck: FleetDeck) -> None:
     """The second member of a declared group shares its file with a service that the catalogue does not know."""
-    links = {**fleets.LINKS, f"{HOME}/thirdstore/values.yaml": f"{HOME}/sessionstore/values.yaml"}
+    links = {**deck.repository.links, f"{HOME}/thirdstore/values.yaml": f"{HOME}/sessionstore/values.yaml"}
     third = {f"{HOME}/thirdstore/helmfile.yaml": helmfile(("main",), ("values.yaml",))}
     deck.repository.head = deck.repository.make("third", {**deck.repository.files, **third}, links).sha
-    monkeypatch.setattr(fleets, "LINKS", links)
     kask = replace(deck.catalogue.services["sessionstore"], name="thirdstore")
     deck.fleet.known = replace(deck.catalogue, services={**deck.catalogue.services, "thirdstore": kask})
     for environment in ENVIRONMENTS:

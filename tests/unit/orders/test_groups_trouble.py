@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -11,14 +11,23 @@ import pytest
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import StepName
 from quarterdeck.testing.review import Gate
-from tests.unit.orders.test_groups import SHARED, both, furnished, marks
-from tests.worlds import fleet as fleets
-from tests.worlds.fleet import BOX, NEW_BOX, OLD_BOX, FleetDeck
+from tests.worlds.fleet import NEW_BOX, OLD_BOX, FleetDeck
+from tests.worlds.groups import (
+    GROUP,
+    MEDIA,
+    NEWEST_BOX,
+    SHARED,
+    both,
+    doing,
+    furnished,
+    marks,
+    once,
+    pushed,
+    second_crashes,
+    second_fails,
+    tag_of,
+)
 from tests.worlds.world import person
-
-NEWEST_BOX = "2026-08-25-100000"
-MEDIA = "shellbox-media"
-GROUP = f"deploy @shellbox staging {NEW_BOX}"
 
 
 @pytest.fixture
@@ -27,94 +36,6 @@ async def deck() -> AsyncIterator[FleetDeck]:
     made = FleetDeck()
     yield made
     await made.close()
-
-
-def pushed(deck: FleetDeck, tag: str = NEWEST_BOX) -> None:
-    """All flavours of an image are in the registry."""
-    for flavour in fleets.FLAVOURS.values():
-        deck.registry.push(BOX, f"{tag}-{flavour}")
-
-
-def tag_of(deck: FleetDeck, service: str, environment: str = "staging") -> str:
-    """The tag that runs, without its flavour."""
-    return deck.fleet.tags(service, environment)["main"].rpartition("-")[0]
-
-
-def once(deck: FleetDeck, when: Callable[[], bool], act: Callable[[], object]) -> None:
-    """Do something once, when the worker looks at pods and it is true."""
-    real, done = deck.host.objects, list[bool]()
-
-    async def objects(service: str, environment: str) -> object:
-        if not done and when():
-            done.append(True)
-            found = act()
-            if asyncio.iscoroutine(found):
-                await found
-        return await real(service, environment)
-
-    deck.host.objects = objects  # type: ignore[method-assign, assignment]
-
-
-def doing(deck: FleetDeck, name: StepName, place: str, number: int = 1) -> bool:
-    """Whether a rollout is at that step."""
-    step = deck.rollout(number).current if number in deck.store.tables.rollouts else None
-    return step is not None and (step.name, step.environment) == (name, place)
-
-
-# -- crashes -----------------------------------------------------------------------------------------------------
-
-
-def well(_deck: FleetDeck) -> None:
-    """Nothing goes wrong."""
-
-
-def second_crashes(deck: FleetDeck) -> None:
-    """The second member's image is bad."""
-    deck.fleet.broken.add(f"{BOX}:{NEW_BOX}-media")
-
-
-def second_fails(deck: FleetDeck) -> None:
-    """Helm goes back in the second member."""
-    deck.fleet.failing.add((MEDIA, "staging"))
-
-
-ENDS = [
-    (well, True, State.SUCCEEDED, "DONE", 7),
-    (well, False, State.SUCCEEDED, "DONE", 7),
-    (second_crashes, True, State.FAILED, "FAILED", 8),
-    (second_fails, True, State.FAILED, "FAILED", 8),
-]
-
-
-async def crashed(at: int, after: bool, prepare: Callable[[FleetDeck], None]) -> tuple[FleetDeck, bool]:
-    """A group deploy whose process dies at its call number *at*, taken up by the next process."""
-    deck = FleetDeck()
-    prepare(deck)
-    return deck, await deck.die(GROUP, at, after)
-
-
-@pytest.mark.parametrize("end", ENDS, ids=lambda e: f"{e[0].__name__}-{e[1]}")
-async def test_a_crash_at_any_call_ends_as_without_it(
-    end: tuple[Callable[[FleetDeck], None], bool, State, str, int],
-) -> None:
-    """Whatever it was doing: one change, one apply for each member, one START and one end, the same debts."""
-    prepare, after, state, mark, owed = end
-    at, died = 0, True
-    while died:
-        deck, died = await crashed(at, after, prepare)
-        where = f"died at call {at}, {deck.fate.calls[-1]}"
-        if deck.store.tables.rollouts:
-            rollout = deck.rollout()
-            assert rollout.state is state, f"{where}: {rollout.state} {rollout.note}"
-            assert deck.fleet.applied == [(n, "staging", ("main",)) for n in ("shellbox", MEDIA)], where
-            assert len(deck.review.changes) == 1, where
-            assert marks(deck) == [*both("staging", "shellbox", MEDIA)[:3], f"staging {MEDIA} {mark}"], where
-            assert len(deck.owed) == owed, f"{where}: {deck.owed}"
-        else:
-            assert deck.fleet.applied == [], where
-        at += 1
-        await deck.close()
-    assert at > 20
 
 
 # -- a member fails ----------------------------------------------------------------------------------------------

@@ -6,19 +6,8 @@ import pytest
 
 from quarterdeck.core.model.errors import TemporaryError
 from quarterdeck.core.rollout.state import State
+from tests.worlds.saying import refused_untouched
 from tests.worlds.world import HOME, IMAGE, NEW, NEWER, OLD, VALUES, Deck, pods, values
-
-
-async def refused(deck: Deck, command: str) -> str:
-    """The one line of a refusal; nothing was accepted, nothing written."""
-    before = len(deck.store.tables.rollouts)
-    said = await deck.say(command)
-    assert said.endswith("Nothing done"), said
-    assert "\n" not in said
-    assert len(said.encode()) <= 400
-    assert len(deck.store.tables.rollouts) == before
-    assert not deck.review.changes
-    return said
 
 
 async def test_staging_takes_the_newest_announced(deck: Deck) -> None:
@@ -30,7 +19,7 @@ async def test_staging_takes_the_newest_announced(deck: Deck) -> None:
 async def test_without_an_announcement_the_tag_must_be_said() -> None:
     """No guess."""
     deck = Deck()
-    assert "no image of citoid was announced yet" in await refused(deck, "deploy citoid staging")
+    assert "no image of citoid was announced yet" in await refused_untouched(deck, "deploy citoid staging")
     await deck.close()
 
 
@@ -49,22 +38,22 @@ async def test_production_takes_what_staging_runs(deck: Deck) -> None:
 async def test_a_staging_that_is_no_proof_is_refused(deck: Deck) -> None:
     """Pods that are not ready, two tags, nothing, or out of sight."""
     deck.cluster.run("staging", NEW, ready=False)
-    assert "staging is no proof just now" in await refused(deck, "deploy citoid production")
+    assert "staging is no proof just now" in await refused_untouched(deck, "deploy citoid production")
     deck.cluster.pods["citoid", "staging"] = [*pods(NEW, 1), *pods(OLD, 1)]
-    assert "staging is no proof just now: it runs" in await refused(deck, "deploy citoid production")
+    assert "staging is no proof just now: it runs" in await refused_untouched(deck, "deploy citoid production")
     deck.cluster.pods["citoid", "staging"] = []
-    assert "it runs nothing" in await refused(deck, "deploy citoid codfw")
+    assert "it runs nothing" in await refused_untouched(deck, "deploy citoid codfw")
     deck.cluster.faults.always("objects staging", TemporaryError("timed out"))
-    assert "cannot see what staging runs" in await refused(deck, "deploy citoid codfw")
+    assert "cannot see what staging runs" in await refused_untouched(deck, "deploy citoid codfw")
 
 
 async def test_an_image_the_registry_has_not_got_is_refused(deck: Deck) -> None:
     """Before anything is written."""
-    said = await refused(deck, "deploy citoid staging 2026-01-01-000000-production")
+    said = await refused_untouched(deck, "deploy citoid staging 2026-01-01-000000-production")
     assert "the registry has no tag" in said
     assert NEWER in said
     del deck.registry.images[IMAGE][NEW]
-    assert "not in the registry" in await refused(deck, "deploy citoid staging")
+    assert "not in the registry" in await refused_untouched(deck, "deploy citoid staging")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +69,7 @@ async def test_a_dead_system_is_a_refusal(deck: Deck, fault: str, word: str) -> 
     error = TemporaryError("connection refused")
     faults = {"charts": deck.charts.faults, "registry": deck.registry.faults, "cluster": deck.cluster.faults}[fault]
     faults.always({"charts": "tip", "registry": "digest", "cluster": "objects"}[fault], error)
-    assert word in await refused(deck, "deploy citoid staging")
+    assert word in await refused_untouched(deck, "deploy citoid staging")
 
 
 async def test_already_there_is_no_rollout(deck: Deck) -> None:
@@ -104,13 +93,13 @@ async def test_git_has_it_and_the_pods_do_not(deck: Deck) -> None:
 async def test_values_that_are_no_plain_scalar_are_refused_with_the_place(deck: Deck) -> None:
     """Where the candidates are, and how to go on by hand."""
     deck.repository.push({VALUES: values(OLD) + b"main_app:\n  version: other\n"})
-    said = await refused(deck, "deploy citoid staging")
+    said = await refused_untouched(deck, "deploy citoid staging")
     assert "values.yaml" in said
 
 
 async def test_apply_takes_no_tag(deck: Deck) -> None:
     """It brings what git says."""
-    assert "!apply takes what git says, no tag" in await refused(deck, f"apply citoid staging {NEW}")
+    assert "!apply takes what git says, no tag" in await refused_untouched(deck, f"apply citoid staging {NEW}")
     deck.repository.push({VALUES: values(NEW)})
     rollout = await deck.order("apply citoid staging")
     assert rollout.state is State.SUCCEEDED
@@ -132,12 +121,12 @@ async def test_an_environment_the_service_has_not_got(deck: Deck) -> None:
         b"  codfw:\n    values:\n      - values.yaml\n", b""
     )
     deck.repository.push({f"{HOME}/helmfile.yaml": helmfile})
-    assert 'no environment "codfw" for citoid' in await refused(deck, "deploy citoid codfw")
+    assert 'no environment "codfw" for citoid' in await refused_untouched(deck, "deploy citoid codfw")
 
 
 async def test_a_missing_environment_is_asked_for(deck: Deck) -> None:
     """Never a default for something that changes the cluster."""
-    assert "which environment?" in await refused(deck, "apply citoid")
+    assert "which environment?" in await refused_untouched(deck, "apply citoid")
     said = await deck.say("deploy citoid")
     assert "say !deploy citoid staging, or !deploy citoid production. Nothing done" in said
     assert said.startswith("citoid: ")

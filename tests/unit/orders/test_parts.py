@@ -3,50 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 
-from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import State
 from quarterdeck.testing.review import Gate
 from tests.worlds.cluster import NEW, NEWER, OLD
-from tests.worlds.fleet import HOME, JS, ORCHESTRATOR, PY, FleetDeck, tagged
+from tests.worlds.fleet import HOME, JS, ORCHESTRATOR, PY, FleetDeck, announced, tagged
+from tests.worlds.saying import refused, served
 
 MAIN, VALUES_JS, VALUES_PY = (f"{HOME}/wikifunctions/values-{name}.yaml" for name in ("main", "js", "py"))
 PARTS = "wikifunctions/orchestrator", "wikifunctions/evaluators"
-
-
-@pytest.fixture
-async def fleet() -> AsyncIterator[FleetDeck]:
-    """A world in which the images of both parts were announced."""
-    made = announced(FleetDeck())
-    yield made
-    await made.close()
-
-
-def announced(deck: FleetDeck) -> FleetDeck:
-    """With images of every part in the ledger."""
-    for number, image in enumerate((ORCHESTRATOR, JS, PY)):
-        deck.built(image, NEW, "wikifunctions", 500 + number)
-    return deck
-
-
-async def refused(deck: FleetDeck, command: str, who: str = "alice") -> str:
-    """The one line of a refusal; nothing was accepted."""
-    before = len(deck.store.tables.rollouts)
-    said = await deck.say(command, who)
-    assert said.endswith("Nothing done"), said
-    assert "\n" not in said
-    assert len(said.encode()) <= 400
-    assert len(deck.store.tables.rollouts) == before
-    return said
-
-
-async def served(deck: FleetDeck, words: str, who: str = "alice") -> Rollout:
-    """`!deploy` and the like, confirmed where it asks."""
-    rollout = await deck.order(words, who)
-    return await deck.confirm(rollout.number, who) if rollout.state is State.WAITING else rollout
 
 
 # -- which part ------------------------------------------------------------------------------------------------

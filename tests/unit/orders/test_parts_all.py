@@ -6,12 +6,12 @@ import pytest
 
 from quarterdeck.core.rollout.state import State
 from quarterdeck.views.page import Pages
-from tests.unit.orders.test_parts import MAIN, fleet, refused, served
 from tests.worlds.cluster import NEW, NEWER, OLD
 from tests.worlds.fleet import HOME, JS, ORCHESTRATOR, PY, FleetDeck, tagged
+from tests.worlds.saying import refused, served
 from tests.worlds.world import TEMPLATES
 
-__all__ = ["fleet"]
+MAIN = f"{HOME}/wikifunctions/values-main.yaml"
 
 
 async def apart(deck: FleetDeck) -> None:

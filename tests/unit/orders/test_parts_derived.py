@@ -18,9 +18,9 @@ from quarterdeck.core.rollout.state import State
 from quarterdeck.testing.registry import FakeRegistry
 from quarterdeck.testing.repository import FakeRepository
 from quarterdeck.views.chat import ChatVoice
-from tests.unit.orders.test_parts import refused
 from tests.worlds.cluster import EMPTY, ENVIRONMENTS, NEW, NEWER, OLD
 from tests.worlds.fleet import HOME, Fleet, FleetDeck, fleet, helmfile, tagged
+from tests.worlds.saying import refused
 from tests.worlds.world import _CLOCK, PAGE, TEMPLATES
 
 API, WORKER, MEDIAWIKI = "wikimedia/thing-api", "wikimedia/thing-worker", "restricted/mediawiki-multiversion"

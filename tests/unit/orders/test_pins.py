@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from quarterdeck.core.rollout.state import State
-from tests.unit.orders.test_orders import refused
-from tests.unit.orders.test_parts import announced
 from tests.worlds.cluster import HOME, IMAGE, NEW, NEWER, OLD, VALUES, values
-from tests.worlds.fleet import ORCHESTRATOR, FleetDeck
+from tests.worlds.fleet import ORCHESTRATOR, FleetDeck, announced
+from tests.worlds.saying import refused_untouched
 from tests.worlds.world import Deck
 
 OWN = "      - values.yaml\n      - values-{{ .Environment.Name }}.yaml\n"
@@ -124,15 +123,15 @@ async def test_a_pin_that_a_release_overrides_is_refused() -> None:
 
 async def test_a_pin_where_no_file_of_the_environment_is_read(deck: Deck) -> None:
     """The helmfile has one file for all: a pin would move the others."""
-    assert "a pin" in await refused(deck, "deploy citoid staging --pin")
+    assert "a pin" in await refused_untouched(deck, "deploy citoid staging --pin")
 
 
 async def test_what_pins_nothing_knows_no_pin(own: Deck) -> None:
     """Refused by name, not ignored."""
     for command in ("apply citoid staging --pin", "rollback citoid staging --pin"):
-        assert f"--pin is for !deploy and !preview, !{command.split()[0]} does not know it" in await refused(
+        assert f"--pin is for !deploy and !preview, !{command.split()[0]} does not know it" in await refused_untouched(
             own, command
         )
-    assert "--unpin: not yet" in await refused(own, "deploy citoid staging --unpin")
+    assert "--unpin: not yet" in await refused_untouched(own, "deploy citoid staging --unpin")
     del own.registry.images[IMAGE][NEW]
-    assert "not in the registry" in await refused(own, "deploy citoid staging --pin")
+    assert "not in the registry" in await refused_untouched(own, "deploy citoid staging --pin")
