@@ -12,8 +12,8 @@ from quarterdeck.core.rules.reasons import (
     ChangesMoreThanAsked,
     ChangesProduction,
     FirstRollouts,
+    Grounds,
     TakesTagsAway,
-    Together,
 )
 
 
@@ -31,7 +31,7 @@ def _(reason: Reason) -> str:
 
 
 @reason_sentence.register
-def _(reason: Together) -> str:
+def _(reason: Grounds) -> str:
     shown = [diffs_text(reason.about)] if isinstance(reason.about, ShownPlan) else []
     return "; ".join(filter(None, [*shown, *map(reason_sentence, reason.reasons)]))
 

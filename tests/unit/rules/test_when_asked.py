@@ -15,8 +15,8 @@ from quarterdeck.core.rules.reasons import (
     ChangesMoreThanAsked,
     ChangesProduction,
     FirstRollouts,
+    Grounds,
     TakesTagsAway,
-    Together,
 )
 from quarterdeck.core.rules.rulebook import RULES
 from quarterdeck.core.rules.ruling import ALLOW, Ask, permitted
@@ -99,7 +99,7 @@ def test_nobodys_tag_is_taken_away_unasked(order: ProposedOrder, text: str) -> N
 def opened(shown: ShownPlan) -> Question | None:
     """The question that all rules together open for a plan."""
     reasons = permitted(shown, NOW, RULES)
-    asking = Together(reasons, shown)
+    asking = Grounds(reasons, shown)
     return question(asking, reason_sentence(asking), "d") if reasons else None
 
 

@@ -23,7 +23,7 @@ from quarterdeck.core.rollout.intent import ALL
 from quarterdeck.core.rollout.records import ShownDiff
 from quarterdeck.core.rollout.rollout import Kind
 from quarterdeck.core.rules.moments import ShownPlan
-from quarterdeck.core.rules.reasons import Together
+from quarterdeck.core.rules.reasons import Grounds
 from quarterdeck.core.rules.ruling import permitted
 from quarterdeck.core.steps.describe import describe, expected
 from quarterdeck.core.world import World
@@ -113,7 +113,7 @@ class Preview:
             differences=diffs,
         )
         reasons = permitted(plan, self.world.clock.now(), self.world.rules)
-        asked = self.world.voice.question(Together(reasons, plan)) if reasons else ""
+        asked = self.world.voice.question(Grounds(reasons, plan)) if reasons else ""
         would = f"would ask ({asked})" if asked else "would not ask"
         late = f" {listed(order.pending, own)} would become pending." if order.pending else ""
         where = " then ".join(environments_of(order.places))

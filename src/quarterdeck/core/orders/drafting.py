@@ -20,7 +20,7 @@ from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import Step, StepName
 from quarterdeck.core.rollout.subject import Subject
 from quarterdeck.core.rules.asking import question
-from quarterdeck.core.rules.reasons import Together
+from quarterdeck.core.rules.reasons import Grounds
 from quarterdeck.core.situation import Situation
 from quarterdeck.core.steps.gate import BEFORE
 from quarterdeck.core.world import World
@@ -28,7 +28,7 @@ from quarterdeck.core.world import World
 
 async def drafted(world: World, actor: Actor, order: Order, takeover: tuple[int, ...]) -> Rollout:
     """The rollout, not yet accepted: it has no number and holds nothing."""
-    assert actor.person is not None, "authorise() lets nobody through whom the catalogue does not know"
+    assert actor.person is not None, "the rules let nobody through whom the catalogue does not know"
     names: tuple[StepName, ...] = (StepName.SYNC, StepName.DIFF, StepName.GATE)
     if order.kind is not Kind.APPLY:
         names = (StepName.EDIT, StepName.MERGE, *names)
@@ -77,7 +77,7 @@ def _stored_subject(world: World, order: Order) -> Subject:
     return replace(order.subject, environments={name: known_environments[name] for name in sorted(served)})
 
 
-def _question(world: World, asking: Together, rollout_id: str) -> Question:
+def _question(world: World, asking: Grounds, rollout_id: str) -> Question:
     """What is asked before anything is written; its code stands for this rollout and these words."""
     text = world.voice.question(asking)
     return question(asking, text, hashlib.sha256(f"{rollout_id} {text}".encode()).hexdigest())

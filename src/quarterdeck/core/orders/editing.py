@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from quarterdeck.core.builds import ledger as builds
 from quarterdeck.core.charts import facade
@@ -85,7 +86,7 @@ def references(
             of_releases = release_images(member, edited, environment)
         except EditRefusedError:
             of_releases = {}
-        images = [image for named in of_releases.values() for image in named if image.tag == tag]
+        images = [image for image in chain(*of_releases.values()) if image.tag == tag]
         for image in images or plain_images(member, tag):
             wanted[image.name, f"{image.tag}{image.end}"] = None
     return tuple(wanted)

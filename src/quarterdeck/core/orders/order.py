@@ -15,7 +15,7 @@ from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.rollout.intent import Intent
 from quarterdeck.core.rollout.rollout import Kind
 from quarterdeck.core.rollout.subject import Subject
-from quarterdeck.core.rules.reasons import Together
+from quarterdeck.core.rules.reasons import Grounds
 from quarterdeck.core.situation import Situation
 
 
@@ -87,7 +87,7 @@ class Order:
     situation: Situation
     trees: Mapping[str, Tree]
     plan: EditPlan
-    asking: Together | None = None
+    asking: Grounds | None = None
 
     @property
     def service(self) -> Service:
@@ -118,9 +118,10 @@ class Order:
     @property
     def runs(self) -> tuple[str, ...]:
         """The tags that its places run, each once; of every part where all are meant."""
-        meant = self.situation.meant(self.subject)
-        running = (situation.running(place) for situation in meant for place in self.places)
-        return tuple(dict.fromkeys(filter(None, running)))
+        tags: dict[str, None] = {}
+        for situation in self.situation.meant(self.subject):
+            tags |= dict.fromkeys(situation.running(place) for place in self.places)
+        return tuple(filter(None, tags))
 
     def runs_alone(self, place: str) -> bool:
         """Whether a place runs the tag, in every part where all are meant."""

@@ -24,7 +24,7 @@ from quarterdeck.core.rollout.intent import Intent, Target
 from quarterdeck.core.rollout.rollout import Kind
 from quarterdeck.core.rollout.subject import Member, Subject
 from quarterdeck.core.rules.moments import ProposedOrder
-from quarterdeck.core.rules.reasons import Together
+from quarterdeck.core.rules.reasons import Grounds
 from quarterdeck.core.rules.ruling import permitted
 from quarterdeck.core.rules.serving_order import in_serving_order
 from quarterdeck.core.situation import Surveyor
@@ -111,7 +111,8 @@ class Orders:
 
     async def _surveyed(self, targeted: Targeted, around: Subject) -> Surveyed:
         places = around.places(environment.name for environment in self._environments(around.members))
-        trees = {name: holding_tree(targeted.trees, name) for name in (m.service.name for m in around.members)}
+        names = [one.service.name for one in around.members]
+        trees = {name: holding_tree(targeted.trees, name) for name in names}
         situation = await self.surveyor.survey(around, places, _SURVEY_WITHIN, trees)
         return Surveyed(targeted, around, places, situation)
 
@@ -135,7 +136,7 @@ class Orders:
             plan=plan,
         )
 
-    def _judged(self, order: Order, requester: str) -> Together | None:
+    def _judged(self, order: Order, requester: str) -> Grounds | None:
         """What a person is asked before anything is written; NotAllowedError where a rule refuses the order."""
         environments = self.world.catalogue.environments
         proposed = ProposedOrder(
@@ -147,7 +148,7 @@ class Orders:
             taken_away=taken_away(order.plan, order.places, order.situation),
         )
         reasons = permitted(proposed, self.world.clock.now(), self.world.rules)
-        return Together(reasons, proposed) if reasons else None
+        return Grounds(reasons, proposed) if reasons else None
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -161,8 +162,9 @@ class Orders:
 
     def _environments(self, members: Sequence[Member]) -> tuple[Environment, ...]:
         """The members' own environments that the catalogue knows, in the order they are served."""
-        names = {name for each in members for name in each.environments}
-        return in_serving_order(e for e in self.world.catalogue.environments.values() if e.name in names)
+        names = set[str]().union(*(one.environments for one in members))
+        known = self.world.catalogue.environments.values()
+        return in_serving_order(environment for environment in known if environment.name in names)
 
 
 async def _pass(refusals: Iterable[Awaitable[Refusal | None]]) -> None:

@@ -68,8 +68,10 @@ class Tagging:
     async def _said(self, word: str, subject: Subject) -> str:
         """The one tag of the registry that a word means."""
         own = subject.own
+        in_registry: set[str] = set()
         try:
-            in_registry = {tag for image in own.images for tag in await self.world.registry.tags(image)}
+            for image in own.images:
+                in_registry.update(await self.world.registry.tags(image))
         except TemporaryError as error:
             raise RequestError(RegistrySilent(str(error))) from error
         return said_tag(word, {own.in_git(tag) for tag in in_registry} - {""}, own.service.suffix)

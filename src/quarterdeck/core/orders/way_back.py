@@ -103,9 +103,10 @@ def _refuse_if_back_already(
     newest = next((rollout for rollout in rollouts if targets & set(rollout.targets)), None)
     if newest is None or newest.state is not State.FAILED:
         return
-    ran = {tag for target in targets for tag in newest.ran(newest.place(*target), subject.part)}
-    in_pods, in_git = {situation.running(p) for p in places}, {situation.git.get(p, "") for p in places}
-    now = in_pods | in_git
+    ran = frozenset[str]().union(*(newest.ran(newest.place(*target), subject.part) for target in targets))
+    now: set[str] = set()
+    for place in places:
+        now |= {situation.running(place), situation.git.get(place, "")}
     if ran == now and len(now) == 1 and "" not in now:
         refusal = BackAlready(subject.title, environments_of(places), now.pop(), subject.service.suffix, newest.number)
         raise RequestError(refusal)

@@ -11,7 +11,7 @@ from quarterdeck.core.model.environment import Environment, EnvironmentKind
 from quarterdeck.core.model.question import Question
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.state import State
-from quarterdeck.core.rules.reasons import Together
+from quarterdeck.core.rules.reasons import Grounds
 
 #: 29 letters and digits that nobody mistakes for each other
 _LETTERS = "abcdefghjkmnpqrstwxyz23456789"
@@ -28,7 +28,7 @@ class Answer(StrEnum):
     WRONG_COUNT = "another number of surprises"
 
 
-def question(asking: Together, text: str, digest: str) -> Question:
+def question(asking: Grounds, text: str, digest: str) -> Question:
     """The question to open where the rules say *ask*.
 
     Args:

@@ -140,5 +140,7 @@ class ShownPlan:
     @property
     def surprises(self) -> tuple[str, ...]:
         """What else than the image would change: each once, in the order of the places."""
-        every = (surprise for place in self.changing for surprise in self.difference(place).surprises)
-        return tuple(dict.fromkeys(every))
+        each_once: dict[str, None] = {}
+        for place in self.changing:
+            each_once |= dict.fromkeys(self.difference(place).surprises)
+        return tuple(each_once)

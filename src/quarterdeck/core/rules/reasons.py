@@ -10,8 +10,8 @@ from quarterdeck.core.rules.moments import ProposedOrder, ShownPlan
 
 
 @dataclass(frozen=True)
-class Together(Reason):
-    """All that one question is about: what would happen, and every reason to ask.
+class Grounds(Reason):
+    """Why one question is asked: what would happen, and every reason to ask.
 
     Attributes:
         about: the order that nothing was written for yet, or the plan whose diffs were shown.

@@ -63,7 +63,7 @@ def judge(moment: Moment, now: datetime, rules: Sequence[Rule]) -> Ruling:
     """
     reasons: list[Reason] = []
     for rule in rules:
-        match _asked(rule, moment, now):
+        match _answer(rule, moment, now):
             case Refuse() as refused:
                 return refused
             case Ask(more):
@@ -85,7 +85,8 @@ def permitted(moment: Moment, now: datetime, rules: Sequence[Rule]) -> tuple[Rea
     return ()
 
 
-def _asked(rule: Rule, moment: Moment, now: datetime) -> Ruling:
+def _answer(rule: Rule, moment: Moment, now: datetime) -> Ruling:
+    """What one rule says."""
     match moment:
         case SaidCommand():
             return rule.on_command(moment, now)

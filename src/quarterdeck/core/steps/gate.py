@@ -19,7 +19,7 @@ from quarterdeck.core.rollout.state import Move, State
 from quarterdeck.core.rollout.step import Step, StepState
 from quarterdeck.core.rules.asking import question
 from quarterdeck.core.rules.moments import ShownPlan
-from quarterdeck.core.rules.reasons import Together
+from quarterdeck.core.rules.reasons import Grounds
 from quarterdeck.core.rules.ruling import Ask, Refuse, judge
 from quarterdeck.core.steps.describe import references
 from quarterdeck.core.steps.run import Run
@@ -83,7 +83,7 @@ async def _question(run: Run, step: Step) -> Question | None:
         case Refuse(refusal):
             raise PermanentError(voice.refusal(refusal, begun=True))
         case Ask(reasons):
-            asking = Together(reasons, plan)
+            asking = Grounds(reasons, plan)
             return question(asking, voice.question(asking), plan_digest(run.rollout.id, diffed))
     return None
 

@@ -26,9 +26,12 @@ class NobodysNewerBumpIsUndone(Check):
     async def of_order(self, order: Order) -> Refusal | None:
         """Whose it is, and the two ways to go on."""
         own = order.subject.service.name
-        movers = dict.fromkeys(split(place, own)[0] for place in order.plan.effect)
-        rollouts = [r for name in movers for r in await self.store.find(service=name, limit=_MOST_ROLLOUTS)]
-        return undone_bump(order, {r.tag for r in rollouts if order.subject.covers(r.part)})
+        moved_services = dict.fromkeys(split(place, own)[0] for place in order.plan.effect)
+        our_tags: set[str] = set()
+        for service in moved_services:
+            rollouts = await self.store.find(service=service, limit=_MOST_ROLLOUTS)
+            our_tags |= {rollout.tag for rollout in rollouts if order.subject.covers(rollout.part)}
+        return undone_bump(order, our_tags)
 
 
 def undone_bump(order: Order, our_tags: Collection[str]) -> UndoesNewerBump | None:
