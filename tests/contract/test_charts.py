@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from quarterdeck.adapters.git.charts import GitCharts
-from quarterdeck.core.charts.reading.layers import UNREADABLE
+from quarterdeck.core.charts.reading.files import UNREADABLE
 from quarterdeck.core.model.errors import NotFoundError, PermanentError, QuarterdeckError, TemporaryError
 from quarterdeck.core.ports.charts import Charts
 from quarterdeck.testing.charts import FakeCharts

@@ -15,15 +15,10 @@ from quarterdeck.adapters.git.charts import GitCharts
 from quarterdeck.cli.checkout import Checkout
 from quarterdeck.core.charts.editing.bump import bump
 from quarterdeck.core.charts.editing.request import BumpOutcome, BumpRequest
-from quarterdeck.core.charts.reading.layers import (
-    FileTree,
-    ParsedFiles,
-    ServiceTags,
-    read_service,
-    service_names,
-    service_tags,
-)
+from quarterdeck.core.charts.reading.files import FileTree, ParsedFiles
 from quarterdeck.core.charts.reading.parts import image_groups
+from quarterdeck.core.charts.reading.release_tags import ServiceTags, service_tags
+from quarterdeck.core.charts.reading.service_files import read_service, service_names
 from quarterdeck.core.ports.charts import Tree
 from tests.servers.git_server import GitRepository
 
@@ -87,19 +82,19 @@ async def both(request: pytest.FixtureRequest, repository: GitRepository, tmp_pa
 
 def found(tree: FileTree, services_dir: str, service: str) -> ServiceTags:
     """All about a service's tags."""
-    shelf = ParsedFiles(tree)
-    loaded = read_service(shelf, services_dir, service)
+    parsed = ParsedFiles(tree)
+    loaded = read_service(parsed, services_dir, service)
     assert loaded is not None
-    return service_tags(shelf, loaded)
+    return service_tags(parsed, loaded)
 
 
 def requests(tree: FileTree, services_dir: str, service: str) -> Iterator[BumpRequest]:
     """A bump of everything, of each part, of each environment, and a pin there."""
-    shelf = ParsedFiles(tree)
-    loaded = read_service(shelf, services_dir, service)
+    parsed = ParsedFiles(tree)
+    loaded = read_service(parsed, services_dir, service)
     assert loaded is not None
     yield BumpRequest(services_dir, service, NEW)
-    for part in image_groups(loaded, service_tags(shelf, loaded)):
+    for part in image_groups(loaded, service_tags(parsed, loaded)):
         yield BumpRequest(services_dir, service, NEW, part.name)
         for environment in loaded.environments:
             yield BumpRequest(services_dir, service, NEW, part.name, environments=(environment,))
@@ -109,7 +104,7 @@ def requests(tree: FileTree, services_dir: str, service: str) -> Iterator[BumpRe
 def told(outcome: BumpOutcome | None) -> object:
     """What must be the same."""
     assert outcome is not None
-    return outcome.changes, outcome.side_effects, outcome.before, outcome.after, outcome.notes, outcome.refusals
+    return outcome.changes, outcome.side_effects, outcome.before, outcome.after, outcome.notes, outcome.obstacles
 
 
 async def test_the_rows_are_the_same(both: Both) -> None:
@@ -118,7 +113,7 @@ async def test_the_rows_are_the_same(both: Both) -> None:
     for service in both.services:
         want = found(both.disk, both.services_dir, service)
         assert found(await both.tree(service), both.services_dir, service) == want, service
-        rows += len(want.rows)
+        rows += len(want.release_tags)
     print(f"{len(both.services)} services, {rows} rows")
 
 
@@ -132,8 +127,8 @@ async def test_a_bump_of_a_shared_file_is_the_same(both: Both) -> None:
             continue
         shared += 1
         for request in requests(both.disk, both.services_dir, service):
-            outcome = bump(tree, request)
-            assert told(outcome) == told(bump(both.disk, request)), request
+            outcome = bump(ParsedFiles(tree), request)
+            assert told(outcome) == told(bump(ParsedFiles(both.disk), request)), request
             asked += 1
             moved += bool(outcome and {effect.service for effect in outcome.side_effects} - {service})
     print(f"{shared} services share files; {asked} bumps, {moved} of them move others")

@@ -10,7 +10,9 @@ import pytest
 from quarterdeck.adapters.git.charts import GitCharts
 from quarterdeck.core.charts.editing.bump import bump
 from quarterdeck.core.charts.editing.request import BumpRequest
-from quarterdeck.core.charts.reading.layers import ParsedFiles, read_service, service_tags
+from quarterdeck.core.charts.reading.files import ParsedFiles
+from quarterdeck.core.charts.reading.release_tags import service_tags
+from quarterdeck.core.charts.reading.service_files import read_service
 from quarterdeck.core.ports.charts import Charts, Tree
 from quarterdeck.testing.charts import FakeCharts
 from quarterdeck.testing.repository import FakeRepository
@@ -131,11 +133,11 @@ async def test_the_old_layout_has_a_folder_for_each_environment(build: Build) ->
 async def test_the_effect_on_others_can_be_computed_from_the_tree(build: Build) -> None:
     """The engine finds the rows of those who share, and names what would move."""
     (tree,) = await trees(await build(FILES, LINKS), "alpha")
-    outcome = bump(tree, BumpRequest(S, "alpha", "two"))
+    outcome = bump(ParsedFiles(tree), BumpRequest(S, "alpha", "two"))
     assert outcome is not None
     assert [change.path for change in outcome.changes] == [f"{S}/_common_/values-eqiad.yaml"]
     assert [(effect.service, effect.environment) for effect in outcome.side_effects] == [("beta", "eqiad")]
-    shelf = ParsedFiles(tree)
-    beta = read_service(shelf, S, "beta")
+    parsed = ParsedFiles(tree)
+    beta = read_service(parsed, S, "beta")
     assert beta is not None
-    assert [row.scalar.file for row in service_tags(shelf, beta).rows] == [f"{S}/_common_/values-eqiad.yaml"]
+    assert [row.scalar.file for row in service_tags(parsed, beta).release_tags] == [f"{S}/_common_/values-eqiad.yaml"]

@@ -19,16 +19,10 @@ from quarterdeck.core.charts.editing.patch import unified
 from quarterdeck.core.charts.editing.request import BumpOutcome, BumpRequest, FileChange
 from quarterdeck.core.charts.keys import dotted
 from quarterdeck.core.charts.reading.document import BOM, LOADER
-from quarterdeck.core.charts.reading.layers import (
-    ParsedFiles,
-    ReleaseTag,
-    ServiceFiles,
-    ServiceTags,
-    read_service,
-    service_names,
-    service_tags,
-)
+from quarterdeck.core.charts.reading.files import ParsedFiles
 from quarterdeck.core.charts.reading.parts import CatalogueImages, image_groups
+from quarterdeck.core.charts.reading.release_tags import ReleaseTag, ReleaseTagId, ServiceTags, service_tags
+from quarterdeck.core.charts.reading.service_files import ServiceFiles, read_service, service_names
 
 CHANGED, FAILED, USAGE, NOTHING, REFUSED = 0, 1, 2, 3, 4
 
@@ -46,14 +40,14 @@ def run(charts: Path, request: BumpRequest, to_write: bool, form: str) -> int:
     """
     request = replace(request, services_dir=inside(charts, request.services_dir))
     tree = Checkout(charts, request.services_dir)
-    outcome = bump(tree, request)
+    outcome = bump(ParsedFiles(tree), request)
     if outcome is None:
         raise UsageError(f"no service {request.service} in {request.services_dir}{_near(tree, request)}")
-    for note in () if outcome.refusals else outcome.notes:
+    for note in () if outcome.obstacles else outcome.notes:
         print(note, file=sys.stderr)
-    for refusal in outcome.refusals:
-        print(str(refusal), file=sys.stderr)
-    if not outcome.changes and not outcome.refusals:
+    for obstacle in outcome.obstacles:
+        print(str(obstacle), file=sys.stderr)
+    if not outcome.changes and not outcome.obstacles:
         print(f"nothing to change: {request.service} has that tag already", file=sys.stderr)
     if to_write and outcome.changes:
         write(charts, outcome.changes)
@@ -62,7 +56,9 @@ def run(charts: Path, request: BumpRequest, to_write: bool, form: str) -> int:
     elif outcome.changes:
         sys.stdout.buffer.write(unified(outcome.changes))
     sys.stdout.flush()
-    return REFUSED if outcome.refusals else CHANGED if outcome.changes else NOTHING
+    if outcome.obstacles:
+        return REFUSED
+    return CHANGED if outcome.changes else NOTHING
 
 
 def inside(charts: Path, services_dir: str) -> str:
@@ -92,19 +88,22 @@ def as_json(outcome: BumpOutcome) -> dict[str, Any]:
         ],
         "side_effects": [
             {
-                "service": e.service,
-                "environment": e.environment,
-                "release": e.release,
-                "key": e.key,
-                "before": e.before,
-                "after": e.after,
+                "service": effect.service,
+                "environment": effect.environment,
+                "release": effect.release,
+                "key": effect.key,
+                "before": effect.before,
+                "after": effect.after,
             }
-            for e in outcome.side_effects
+            for effect in outcome.side_effects
         ],
-        "before": [_row(row) for row in outcome.before],
-        "after": [_row(row) for row in outcome.after],
+        "before": [_row(release_tag) for release_tag in outcome.before],
+        "after": [_row(release_tag) for release_tag in outcome.after],
         "notes": list(outcome.notes),
-        "refusals": [{"code": r.code, "reason": r.reason, "file": r.file, "line": r.line} for r in outcome.refusals],
+        "refusals": [
+            {"code": obstacle.code, "reason": obstacle.reason, "file": obstacle.file, "line": obstacle.line}
+            for obstacle in outcome.obstacles
+        ],
     }
 
 
@@ -125,20 +124,21 @@ def _spans(change: FileChange) -> list[dict[str, Any]]:
     ]
 
 
-def _row(row: ReleaseTag, part: str = "") -> dict[str, Any]:
+def _row(release_tag: ReleaseTag, part: str = "") -> dict[str, Any]:
+    """One line of the table."""
     named = {"part": part} if part else {}
     return {
-        "service": row.service,
-        "environment": row.release.environment,
-        "release": row.release.name,
+        "service": release_tag.service,
+        "environment": release_tag.release.environment,
+        "release": release_tag.release.name,
         **named,
-        "kind": row.kind.value,
-        "image": row.image,
-        "key": dotted(row.path),
-        "tag": row.scalar.tag,
-        "file": row.scalar.file,
-        "line": row.scalar.line,
-        "unseen": list(row.unseen),
+        "kind": release_tag.kind.value,
+        "image": release_tag.image,
+        "key": dotted(release_tag.path),
+        "tag": release_tag.scalar.tag,
+        "file": release_tag.scalar.file,
+        "line": release_tag.scalar.line,
+        "unseen": list(release_tag.unseen),
     }
 
 
@@ -166,8 +166,8 @@ def request_of(
         raise UsageError("--key is [FILE:]PATH[=TAG], PATH dotted")
     if not tag and (not parsed or not all(key.tag for key in parsed)):
         raise UsageError("TAG is missing")
-    known = read_catalogue(catalogue, service) if catalogue else None
-    return BumpRequest(services_dir=services_dir, service=service, tag=tag, keys=parsed, known=known, **more)
+    catalogued = read_catalogue(catalogue, service) if catalogue else None
+    return BumpRequest(services_dir=services_dir, service=service, tag=tag, keys=parsed, catalogued=catalogued, **more)
 
 
 def read_catalogue(path: Path, service: str) -> CatalogueImages | None:
@@ -184,7 +184,8 @@ def read_catalogue(path: Path, service: str) -> CatalogueImages | None:
         if entry is None:
             return None
         parts = {
-            str(n): tuple(map(str, (p.get("images") or {}).values())) for n, p in (entry.get("parts") or {}).items()
+            str(name): tuple(map(str, (part.get("images") or {}).values()))
+            for name, part in (entry.get("parts") or {}).items()
         }
         return CatalogueImages(str(entry.get("image") or ""), parts)
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
@@ -193,26 +194,26 @@ def read_catalogue(path: Path, service: str) -> CatalogueImages | None:
 
 def survey(
     charts: Path, services_dirs: Iterable[str], wanted: Sequence[str]
-) -> tuple[list[tuple[ServiceFiles, ServiceTags, ParsedFiles]], list[str]]:
+) -> tuple[list[tuple[ServiceFiles, ServiceTags]], list[str]]:
     """Services with all about their tags, and wanted names that are nowhere.
 
     Raises:
         UsageError: a folder has no services.
         OSError: something cannot be read.
     """
-    found: list[tuple[ServiceFiles, ServiceTags, ParsedFiles]] = []
+    surveyed: list[tuple[ServiceFiles, ServiceTags]] = []
     for services_dir in (inside(charts, name) for name in services_dirs):
         tree = Checkout(charts, services_dir)
-        shelf = ParsedFiles(tree)
-        there = service_names(tree, tree.services_dir)
-        if not there:
+        files = ParsedFiles(tree)
+        existing = service_names(tree, tree.services_dir)
+        if not existing:
             raise UsageError(f"no services in {services_dir}")
-        for name in wanted or there:
-            service = read_service(shelf, tree.services_dir, name) if name in there else None
+        for name in wanted or existing:
+            service = read_service(files, tree.services_dir, name) if name in existing else None
             if service is not None:
-                found.append((service, service_tags(shelf, service), shelf))
-    have = {service.name for service, _, _ in found}
-    return found, [name for name in wanted if name not in have]
+                surveyed.append((service, service_tags(files, service)))
+    names = {service.name for service, _ in surveyed}
+    return surveyed, [name for name in wanted if name not in names]
 
 
 def versions(charts: Path, services_dirs: Sequence[str], wanted: Sequence[str], form: str) -> int:
@@ -222,18 +223,15 @@ def versions(charts: Path, services_dirs: Sequence[str], wanted: Sequence[str], 
         UsageError: there is no such service.
         OSError: something cannot be read.
     """
-    found, missing = survey(charts, services_dirs, wanted)
+    surveyed, missing = survey(charts, services_dirs, wanted)
     if missing:
         raise UsageError(f"no service {', '.join(missing)} in {', '.join(services_dirs)}")
     rows: list[dict[str, Any]] = []
-    for service, finding, _ in found:
-        parts = {row.id: part.name for part in image_groups(service, finding) for row in part.rows}
-        rows += [
-            _row(row, parts.get(row.id, "-")) for row in sorted(finding.rows, key=lambda r: (r.kind != "main", r.kind))
-        ]
-        for refusal in finding.broken:
-            print(str(refusal), file=sys.stderr)
-        if not any(row.kind != "other" for row in finding.rows):
+    for service, tags in surveyed:
+        rows += _rows_of(service, tags)
+        for obstacle in tags.unreadable:
+            print(str(obstacle), file=sys.stderr)
+        if all(release_tag.kind == "other" for release_tag in tags.release_tags):
             print(f"{service.name}: no image tag in the repository", file=sys.stderr)
     if form == "json":
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
@@ -243,23 +241,25 @@ def versions(charts: Path, services_dirs: Sequence[str], wanted: Sequence[str], 
     return CHANGED
 
 
+def _rows_of(service: ServiceFiles, tags: ServiceTags) -> list[dict[str, Any]]:
+    """The lines of a service: main tags first, helpers' last."""
+    parts: dict[ReleaseTagId, str] = {}
+    for group in image_groups(service, tags):
+        parts |= dict.fromkeys((release_tag.id for release_tag in group.release_tags), group.name)
+    ordered = sorted(tags.release_tags, key=lambda release_tag: (release_tag.kind != "main", release_tag.kind))
+    return [_row(release_tag, parts.get(release_tag.id, "-")) for release_tag in ordered]
+
+
 def _table(rows: Sequence[dict[str, Any]]) -> str:
-    head = ("SERVICE", "ENVIRONMENT", "RELEASE", "KIND", "IMAGE", "TAG", "KEY", "PLACE")
-    lines = [head] + [
-        (
-            r["service"],
-            r["environment"],
-            r["release"],
-            r["kind"],
-            r["image"] or "-",
-            r["tag"],
-            r["key"],
-            f"{r['file']}:{r['line']}",
-        )
-        for r in rows
-    ]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() + "\n"
-        for line in lines
-    )
+    lines = [("SERVICE", "ENVIRONMENT", "RELEASE", "KIND", "IMAGE", "TAG", "KEY", "PLACE")]
+    for row in rows:
+        place = f"{row['file']}:{row['line']}"
+        names = (row["service"], row["environment"], row["release"], row["kind"], row["image"] or "-")
+        lines.append((*names, row["tag"], row["key"], place))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "".join(_aligned(line, widths) for line in lines)
+
+
+def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
+    cells = [f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)]
+    return "  ".join(cells).rstrip() + "\n"

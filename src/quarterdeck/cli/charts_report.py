@@ -7,15 +7,18 @@ lines that held them, and nothing else), *refused* with the reason, or *wrong*. 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quarterdeck.cli.checkout import Checkout
 from quarterdeck.core.charts.editing.bump import bump
-from quarterdeck.core.charts.editing.request import BumpOutcome, BumpRequest
-from quarterdeck.core.charts.reading.layers import ParsedFiles, read_service, service_names, service_tags
+from quarterdeck.core.charts.editing.request import BumpOutcome, BumpRequest, FileChange
+from quarterdeck.core.charts.reading.files import ParsedFiles
 from quarterdeck.core.charts.reading.parts import ImageGroup, image_groups
+from quarterdeck.core.charts.reading.release_tags import ReleaseTagId, service_tags
+from quarterdeck.core.charts.reading.service_files import read_service, service_names
 
 _TAG, _DIGEST = "2099-12-31-235959-report", f"@sha256:{'0' * 64}"
 
@@ -37,52 +40,65 @@ def report(charts: Path, services_dir: str = "helmfile.d/services") -> Iterator[
         OSError: the checkout cannot be read.
     """
     tree = Checkout(charts, services_dir)
-    shelf = ParsedFiles(tree)
+    files = ParsedFiles(tree)
     for name in service_names(tree, tree.services_dir):
-        service = read_service(shelf, tree.services_dir, name)
+        service = read_service(files, tree.services_dir, name)
         if service is None:
             continue
-        parts = image_groups(service, service_tags(shelf, service))
-        yield _try(tree, name, "", parts)
-        if len(parts) > 1:
-            yield from (_try(tree, name, part.name, (part,)) for part in parts)
+        groups = image_groups(service, service_tags(files, service))
+        request = BumpRequest(tree.services_dir, name)
+        yield _tried(files, request, groups)
+        if len(groups) > 1:
+            yield from (_tried(files, replace(request, part=group.name), (group,)) for group in groups)
 
 
-def _try(tree: Checkout, name: str, part: str, parts: Sequence[ImageGroup]) -> Result:
-    digest = any("sha256:" in scalar.tag for p in parts for scalar in p.scalars)
-    tag = _TAG + (_DIGEST if digest else "")
-    outcome = bump(tree, BumpRequest(tree.services_dir, name, tag, part))
-    if outcome is None or outcome.refusals:
-        why = str(outcome.refusals[0]) if outcome else "not found"
-        return Result(name, part, "refused", why)
-    wrong = _wrong(outcome, tag, {row.id for p in parts[:1] for row in p.rows})
+def _tried(files: ParsedFiles, request: BumpRequest, groups: Sequence[ImageGroup]) -> Result:
+    """What comes of a bump of the first of these groups, which is all that a service without parts has."""
+    tag = _TAG + (_DIGEST if any(map(_has_digest, groups)) else "")
+    outcome = bump(files, replace(request, tag=tag))
+    if outcome is None or outcome.obstacles:
+        why = str(outcome.obstacles[0]) if outcome else "not found"
+        return Result(request.service, request.part, "refused", why)
+    asked = {release_tag.id for release_tag in groups[0].release_tags} if groups else set()
+    wrong = _wrong(outcome, tag, asked)
     if wrong:
-        return Result(name, part, "wrong", wrong)
-    lines = sum(len(change.spans) for change in outcome.changes)
-    services = sorted({effect.service for effect in outcome.side_effects} - {name})
+        return Result(request.service, request.part, "wrong", wrong)
+    lines, count = sum(len(change.spans) for change in outcome.changes), len(outcome.changes)
+    services = sorted({effect.service for effect in outcome.side_effects} - {request.service})
     shared = f"; also {', '.join(services)}" if services else ""
-    return Result(
-        name,
-        part,
-        "right",
-        f"{lines} line{'s' * (lines != 1)} in {len(outcome.changes)} file{'s' * (len(outcome.changes) != 1)}{shared}",
-    )
+    detail = f"{lines} line{'s' * (lines != 1)} in {count} file{'s' * (count != 1)}{shared}"
+    return Result(request.service, request.part, "right", detail)
 
 
-def _wrong(outcome: BumpOutcome, tag: str, asked: set[object]) -> str:
+def _has_digest(group: ImageGroup) -> bool:
+    return any("sha256:" in scalar.tag for scalar in group.scalars)
+
+
+def _wrong(outcome: BumpOutcome, tag: str, asked: set[ReleaseTagId]) -> str:
     """What is wrong with an edit, "" if nothing is: checked on the texts, apart from the edit's own proof."""
     if not outcome.changes:
         return "nothing changed"
     for change in outcome.changes:
-        old, new = (change.old or b"").split(b"\n"), (change.new or b"").split(b"\n")
-        differing = [(a, b) for a, b in zip(old, new, strict=False) if a != b]
-        if len(old) != len(new) or len(differing) != len(change.spans):
-            return f"{change.path}: {len(differing)} lines differ"
-        for before, after in differing:
-            if tag.encode() not in after or _around(before, after, tag.encode()) is None:
-                return f"{change.path}: {after.decode(errors='replace').strip()} differs in more than the tag"
-    left = [row for row in outcome.after if row.id in asked and row.scalar.tag != tag]
-    return f"{left[0].release.environment}/{left[0].release.name} keeps {left[0].scalar.tag}" if left else ""
+        wrong = _wrong_in_file(change, tag)
+        if wrong:
+            return wrong
+    for release_tag in outcome.after:
+        if release_tag.id in asked and release_tag.scalar.tag != tag:
+            release = release_tag.release
+            return f"{release.environment}/{release.name} keeps {release_tag.scalar.tag}"
+    return ""
+
+
+def _wrong_in_file(change: FileChange, tag: str) -> str:
+    """What is wrong with the lines of a file that differ, "" if nothing is."""
+    old, new = (change.old or b"").split(b"\n"), (change.new or b"").split(b"\n")
+    differing = [(before, after) for before, after in zip(old, new, strict=False) if before != after]
+    if len(old) != len(new) or len(differing) != len(change.spans):
+        return f"{change.path}: {len(differing)} lines differ"
+    for before, after in differing:
+        if tag.encode() not in after or _around(before, after, tag.encode()) is None:
+            return f"{change.path}: {after.decode(errors='replace').strip()} differs in more than the tag"
+    return ""
 
 
 def _around(before: bytes, after: bytes, tag: bytes) -> bytes | None:
@@ -97,16 +113,25 @@ def main(args: Sequence[str]) -> int:
     if not args:
         print("usage: python -m quarterdeck.charts_report DIR [SERVICES_DIR…]", file=sys.stderr)
         return 2
-    results = [result for place in (*args[1:],) or ("helmfile.d/services",) for result in report(Path(args[0]), place)]
-    widths = [max((len(getattr(r, field)) for r in results), default=0) for field in ("service", "part")]
-    for r in results:
-        print(f"{r.service:<{widths[0]}}  {r.part or '-':<{widths[1]}}  {r.outcome:<7}  {r.detail}")
-    whole = [r for r in results if not r.part]
-    counts = ", ".join(f"{sum(r.outcome == word for r in whole)} {word}" for word in ("right", "refused", "wrong"))
-    parts = [r for r in results if r.part]
-    by_part = ", ".join(f"{sum(r.outcome == word for r in parts)} {word}" for word in ("right", "refused", "wrong"))
-    print(f"\n{len(whole)} services: {counts}. {len(parts)} parts of them: {by_part}")
-    return 1 if any(r.outcome == "wrong" for r in results) else 0
+    charts, *services_dirs = args
+    results: list[Result] = []
+    for services_dir in services_dirs or ["helmfile.d/services"]:
+        results += report(Path(charts), services_dir)
+    service_width = max((len(result.service) for result in results), default=0)
+    part_width = max((len(result.part) for result in results), default=0)
+    for result in results:
+        names = f"{result.service:<{service_width}}  {result.part or '-':<{part_width}}"
+        print(f"{names}  {result.outcome:<7}  {result.detail}")
+    services = [result for result in results if not result.part]
+    parts = [result for result in results if result.part]
+    print(f"\n{len(services)} services: {_counted(services)}. {len(parts)} parts of them: {_counted(parts)}")
+    return 1 if any(result.outcome == "wrong" for result in results) else 0
+
+
+def _counted(results: Sequence[Result]) -> str:
+    """`49 right, 18 refused, 0 wrong`."""
+    counts = Counter(result.outcome for result in results)
+    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in ("right", "refused", "wrong"))
 
 
 if __name__ == "__main__":

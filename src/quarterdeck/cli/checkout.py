@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quarterdeck.core.charts.reading.layers import UNREADABLE
+from quarterdeck.core.charts.reading.files import UNREADABLE
 from quarterdeck.core.charts.reading.sharers import Folders, Sharers
 
 if TYPE_CHECKING:

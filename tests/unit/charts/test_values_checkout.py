@@ -9,7 +9,7 @@ import pytest
 from quarterdeck.cli import charts_report
 from quarterdeck.cli.checkout import Checkout, write
 from quarterdeck.core.charts.editing.request import FileChange
-from quarterdeck.core.charts.reading.layers import UNREADABLE
+from quarterdeck.core.charts.reading.files import UNREADABLE
 
 S = "helmfile.d/services"
 HELMFILE = """\

@@ -330,7 +330,7 @@ def test_release_images_are_those_the_registry_has() -> None:
     boxed = tree(b'shellbox:\n  version: "1.0"\n', staging=b"shellbox:\n  flavour: score83\n")
     (image,) = release_images(boxed, D, "staging", CatalogueImages("wikimedia/shellbox"))["main"]
     assert image.reference == "wikimedia/shellbox:1.0-score83"
-    (image,) = release_images(boxed, D, "eqiad", CatalogueImages("wikimedia/shellbox", end="-score"))["main"]
+    (image,) = release_images(boxed, D, "eqiad", CatalogueImages("wikimedia/shellbox", suffix="-score"))["main"]
     assert image.reference == "wikimedia/shellbox:1.0-score"
 
 

@@ -15,7 +15,9 @@ from quarterdeck.core.charts.editing.patch import unified
 from quarterdeck.core.charts.editing.request import BumpOutcome, BumpRequest, KeyOption
 from quarterdeck.core.charts.facade import effective, environments, plan, timeout
 from quarterdeck.core.charts.keys import dotted, undotted
-from quarterdeck.core.charts.reading.layers import ParsedFiles, read_service, service_tags
+from quarterdeck.core.charts.reading.files import ParsedFiles
+from quarterdeck.core.charts.reading.release_tags import service_tags
+from quarterdeck.core.charts.reading.service_files import read_service
 from quarterdeck.core.model.errors import EditRefusedError
 from quarterdeck.core.ports.charts import Tree
 
@@ -57,7 +59,7 @@ def tree(values: bytes, **more: bytes) -> Tree:
 
 def moved(files: Tree, tag: str = NEW, **more: object) -> BumpOutcome:
     """A bump of citoid."""
-    outcome = bump(files, BumpRequest(S, "citoid", tag, **more))  # type: ignore[arg-type]
+    outcome = bump(ParsedFiles(files), BumpRequest(S, "citoid", tag, **more))  # type: ignore[arg-type]
     assert outcome is not None
     return outcome
 
@@ -134,7 +136,7 @@ def test_an_edit_changes_one_scalar_and_no_other_byte(text: str, tag: str) -> No
     raw = text.replace("TAG", OLD).encode()
     files = tree(raw)
     outcome = moved(files, tag)
-    assert not outcome.refusals, outcome.refusals
+    assert not outcome.obstacles, outcome.obstacles
     (change,) = outcome.changes
     (span,) = change.spans
     assert change.new is not None
@@ -144,7 +146,7 @@ def test_an_edit_changes_one_scalar_and_no_other_byte(text: str, tag: str) -> No
     assert {row.scalar.tag for row in outcome.after} == {tag}
     written = after(files, outcome)
     again = moved(written, tag)
-    assert (again.changes, again.refusals) == ((), ())
+    assert (again.changes, again.obstacles) == ((), ())
     back = moved(written, OLD)
     if change.new == head + tag.encode() + tail:
         assert after(written, back).files == files.files
@@ -161,7 +163,7 @@ def test_a_pin_and_its_removal_touch_the_environments_file_only(text: str, own: 
     shared = text.replace("TAG", OLD)
     files = tree(shared.encode(), **({} if own is None else {"values_staging": own.encode()}))
     outcome = moved(files, environments=("staging",), pin=True)
-    if outcome.refusals:
+    if outcome.obstacles:
         return
     assert [change.path for change in outcome.changes] == [f"{D}/values-staging.yaml"]
     assert not outcome.side_effects
@@ -214,10 +216,10 @@ def _everything(files: Tree) -> None:
         {"keys": (KeyOption("", ("main_app", "version")),)},
     ]
     for more in requests:
-        outcome = bump(files, BumpRequest(S, "citoid", NEW, **more))  # type: ignore[arg-type]
+        outcome = bump(ParsedFiles(files), BumpRequest(S, "citoid", NEW, **more))  # type: ignore[arg-type]
         if outcome is None:
             continue
-        assert not (outcome.changes and outcome.refusals)
+        assert not (outcome.changes and outcome.obstacles)
         unified(outcome.changes)
         for change in outcome.changes:
             yaml.compose_all(change.new or b"", Loader=yaml.CSafeLoader)
@@ -225,10 +227,10 @@ def _everything(files: Tree) -> None:
         with contextlib.suppress(EditRefusedError):
             ask()
     timeout(files, D)
-    shelf = ParsedFiles(files)
-    service = read_service(shelf, S, "citoid")
+    parsed = ParsedFiles(files)
+    service = read_service(parsed, S, "citoid")
     if service is not None:
-        service_tags(shelf, service)
+        service_tags(parsed, service)
 
 
 def test_aliases_within_aliases_end() -> None:

@@ -84,7 +84,7 @@ def test_templates_are_read_without_running_them() -> None:
     assert [layer.on_server for layer in layers] == [True, *[False] * 5]
     assert [layer.per_environment for layer in layers] == [True, False, True, False, True, True]
     assert [layer.per_release for layer in layers] == [False, False, False, True, True, False]
-    assert [layer.known for layer in layers] == [True] * 5 + [False]
+    assert [layer.certain for layer in layers] == [True] * 5 + [False]
 
 
 def test_an_environment_that_lists_no_releases_has_all_that_are_installed() -> None:

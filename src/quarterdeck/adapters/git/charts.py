@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from quarterdeck.adapters.git.listing import Listing
-from quarterdeck.core.charts.reading.layers import UNREADABLE
+from quarterdeck.core.charts.reading.files import UNREADABLE
 from quarterdeck.core.charts.reading.sharers import Folders, Sharers
 from quarterdeck.core.model.errors import NotFoundError, PermanentError, TemporaryError
 from quarterdeck.core.ports.charts import Tree

@@ -1,4 +1,7 @@
-"""Tells by its place whether a scalar is an image tag: the service's main one, another image's, or a helper's."""
+"""Tells by its place whether a scalar is an image tag: the service's main one, another image's, or a helper's.
+
+The names that decide are those of `conventions`.
+"""
 
 from __future__ import annotations
 
@@ -6,70 +9,36 @@ import re
 from collections.abc import Collection
 from enum import StrEnum
 
+from quarterdeck.core.charts.conventions import (
+    BLOCKS_WITHOUT_TAGS,
+    HELPER_KEY,
+    HELPERS,
+    HOLDER_KEY,
+    IMAGE_BESIDE_TAG,
+    IMAGE_BESIDE_VERSION,
+    IMAGE_BLOCKS_BELOW,
+    IMAGE_KEY,
+    MAIN_BLOCKS,
+    MAIN_IMAGE_KEY,
+    MODEL_BLOCKS_END,
+    PREFIXED_TAG_KEY,
+    TAG_KEY,
+)
+
 KeyPath = tuple[str, ...]
 
-MAIN_BLOCKS = ("main_app", "app", "shellbox")
+_NAME = r"(?P<name>(?:[\w.-]+(?::\d+)?/)?[a-zA-Z0-9][\w./-]*?)"
+_PLAIN_TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
+_DIGEST = r"sha256:[0-9a-fA-F]{64}"
 #: a tag, with or without the digest that pins it
-TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}(@sha256:[0-9a-fA-F]{64})?")
+TAG = re.compile(rf"{_PLAIN_TAG}(@{_DIGEST})?")
 #: `name:tag`; a port belongs to the name
-IMAGE = re.compile(
-    r"(?P<name>(?:[\w.-]+(?::\d+)?/)?[a-zA-Z0-9][\w./-]*?):(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}(?:@sha256:[0-9a-fA-F]{64})?)"
-)
-_DIGESTED = re.compile(r"(?P<name>(?:[\w.-]+(?::\d+)?/)?[a-zA-Z0-9][\w./-]*?)@(?P<tag>sha256:[0-9a-fA-F]{64})")
-_LONGEST = 500
-_TAG_KEY = re.compile(r"(?:.*[_-])?image[_-](?:version|tag)|image(?:Version|Tag)|tag")
-_HOLDER = re.compile(r"(?:.*[_-])?(?:version|tag)|.*(?:Version|Tag)")
-_HELPER_KEY = re.compile(r"(?:.*_)?exporter_version|fluent_bit_version")
-_IMAGE_KEY = re.compile(r"(?:.*[_-])?image(?:Name|_name)?|.*Image(?:Name)?")
-#: beside a bare `tag`, these say which image it is of
-_NAMES_IMAGE = frozenset({"repository", "image", "image_name", "name"})
+_IMAGE = re.compile(rf"{_NAME}:(?P<tag>{_PLAIN_TAG}(?:@{_DIGEST})?)")
+#: `name@sha256:…`
+_IMAGE_BY_DIGEST = re.compile(rf"{_NAME}@(?P<tag>{_DIGEST})")
+_LONGEST_IMAGE = 500
 _REPOSITORY = re.compile(r"[^\s/?#][^\s?#]*")
 _PICTURE = re.compile(r".*\.(?:png|svg|jpe?g|gif|ico|webp|bmp|iso|img)", re.IGNORECASE)
-#: what stands beside a service, not the service: moved by --key only
-HELPERS = frozenset(
-    [
-        "mesh",
-        "haproxy",
-        "php",
-        "nutcracker",
-        "mcrouter",
-        "envoy",
-        "httpd",
-        "exporter",
-        "statsd",
-        "prometheus",
-        "monitoring",
-        "logging",
-        "rsyslog",
-        "ratelimiter",
-        "common_images",
-        "tls",
-        "wmf",
-        "memcached",
-        "logstash",
-        "kafka_exporter",
-    ]
-)
-#: below these nothing named `version` or `tag` is an image's
-_NO_TAGS_BELOW = frozenset(
-    [
-        "config",
-        "config_files",
-        "env",
-        "envvars",
-        "annotations",
-        "labels",
-        "chart",
-        "charts",
-        "helm",
-        "selector",
-        "matchLabels",
-        "schema",
-        "public",
-        "private",
-        "connections",
-    ]
-)
 
 
 class TagKind(StrEnum):
@@ -82,9 +51,11 @@ class TagKind(StrEnum):
 
 def embedded(value: str, key: str = "image") -> tuple[str, str] | None:
     """(name, tag) of `name:tag`, `name:tag@sha256:…` or, in an image's key, `name@sha256:…`; None if it is neither."""
-    if len(value) > _LONGEST:
+    if len(value) > _LONGEST_IMAGE:
         return None
-    match = IMAGE.fullmatch(value) or (_DIGESTED.fullmatch(value) if _IMAGE_KEY.fullmatch(key) else None)
+    match = _IMAGE.fullmatch(value)
+    if match is None and IMAGE_KEY.fullmatch(key):
+        match = _IMAGE_BY_DIGEST.fullmatch(value)
     return (match["name"], match["tag"]) if match else None
 
 
@@ -100,57 +71,86 @@ def classify(path: KeyPath, value: str, siblings: Collection[str], in_list: bool
     key, above = path[-1], path[:-1]
     if key in ("<<", ""):
         return None
-    held = embedded(value, key) is not None
-    if len(path) == 2 and above[0] in MAIN_BLOCKS and (key == "version" or (key == "image" and held)):
+    holds_image = embedded(value, key) is not None
+    if _is_main(path, holds_image):
         return TagKind.MAIN
-    helper = is_helper(path)
     if key == "version":
-        return _version(above, siblings, helper, in_list)
-    if _TAG_KEY.fullmatch(key):
-        if key == "tag" and _NO_TAGS_BELOW & set(above):
-            return None
-        if key == "tag" and not (_NAMES_IMAGE & set(siblings) or (above and _IMAGE_KEY.fullmatch(above[-1]))):
-            return TagKind.OTHER  # log lines and releases have tags too
-        return TagKind.OTHER if helper else TagKind.IMAGE
-    if _HELPER_KEY.fullmatch(key) and not _NO_TAGS_BELOW & set(above):
+        return _kind_of_version(path, siblings, in_list)
+    if TAG_KEY.fullmatch(key):
+        return _kind_of_tag_key(path, siblings)
+    if HELPER_KEY.fullmatch(key) and not _below_no_tags(above):
         return TagKind.OTHER
-    if held and (_IMAGE_KEY.fullmatch(key) or any(name.endswith("images") for name in above)):
-        return TagKind.OTHER if helper or not _IMAGE_KEY.fullmatch(key) else TagKind.IMAGE
+    if holds_image:
+        return _kind_of_image_string(path)
     return None
+
+
+def _is_main(path: KeyPath, holds_image: bool) -> bool:
+    """Whether it is the `version`, or the `image` with its tag, of a main block at the top of the file."""
+    if len(path) != 2 or path[0] not in MAIN_BLOCKS:
+        return False
+    return path[1] == "version" or (path[1] == MAIN_IMAGE_KEY and holds_image)
+
+
+def _kind_of_version(path: KeyPath, siblings: Collection[str], in_list: bool) -> TagKind | None:
+    above = path[:-1]
+    has_image = any(key in siblings for key in IMAGE_BESIDE_VERSION)
+    if not above or (_below_no_tags(above) and not has_image):
+        return None
+    if any(name.endswith(MODEL_BLOCKS_END) for name in above) and not has_image:
+        return None
+    if is_helper(path):
+        return TagKind.OTHER
+    # a chart below an umbrella chart has a main block of its own
+    in_known_block = len(above) == 2 and (above[0] in IMAGE_BLOCKS_BELOW or above[1] in MAIN_BLOCKS)
+    if has_image or in_known_block:
+        return TagKind.IMAGE
+    return None if in_list else TagKind.OTHER
+
+
+def _kind_of_tag_key(path: KeyPath, siblings: Collection[str]) -> TagKind | None:
+    key, above = path[-1], path[:-1]
+    if key == "tag":
+        if _below_no_tags(above):
+            return None
+        in_image = bool(above) and IMAGE_KEY.fullmatch(above[-1]) is not None
+        if not in_image and not any(name in siblings for name in IMAGE_BESIDE_TAG):
+            return TagKind.OTHER  # log lines and releases have tags too
+    return TagKind.OTHER if is_helper(path) else TagKind.IMAGE
+
+
+def _kind_of_image_string(path: KeyPath) -> TagKind | None:
+    """What a whole image `name:tag` is; None where neither its key nor a block above says that it is one."""
+    if IMAGE_KEY.fullmatch(path[-1]):
+        return TagKind.OTHER if is_helper(path) else TagKind.IMAGE
+    return TagKind.OTHER if any(name.endswith("images") for name in path[:-1]) else None
+
+
+def _below_no_tags(above: KeyPath) -> bool:
+    return not BLOCKS_WITHOUT_TAGS.isdisjoint(above)
 
 
 def is_helper(path: KeyPath) -> bool:
     """Whether a tag is a helper's by its place."""
-    return bool(HELPERS & set(path[:-1])) or path[-1].split("_image")[0] in HELPERS
+    return not HELPERS.isdisjoint(path[:-1]) or path[-1].split("_image")[0] in HELPERS
 
 
 def is_holder(path: KeyPath) -> bool:
     """Whether a place at the top of a file is there to define a tag once: `version`, `app_version`, `tag`."""
-    return len(path) == 1 and _HOLDER.fullmatch(path[0]) is not None
-
-
-def _version(above: KeyPath, siblings: Collection[str], helper: bool, in_list: bool) -> TagKind | None:
-    imaged = "image" in siblings or "image_name" in siblings
-    if not above or (_NO_TAGS_BELOW & set(above) and not imaged):
-        return None
-    if any(name.endswith("inference_services") for name in above) and not imaged:
-        return None  # the version of a model
-    if helper:
-        return TagKind.OTHER
-    if imaged or (len(above) == 2 and (above[0] in ("sidecars", "inference") or above[1] in MAIN_BLOCKS)):
-        return TagKind.IMAGE  # a chart below an umbrella chart has a main block of its own
-    return None if in_list else TagKind.OTHER
+    return len(path) == 1 and HOLDER_KEY.fullmatch(path[0]) is not None
 
 
 def image_paths(path: KeyPath) -> tuple[KeyPath, ...]:
     """Where the image of a tag may be named, the likeliest first."""
     key, above = path[-1], path[:-1]
-    near = [(*above, "image"), (*above, "image_name")]
+    names: tuple[str, ...]
     if key == "tag":
-        near = [(*above, "repository"), (*above, "name"), (*above, "image"), (*above, "image_name")]
-    elif (match := re.fullmatch(r"(.+[_-])image[_-](?:version|tag)", key)) is not None:
-        near = [(*above, f"{match[1]}image"), (*above, f"{match[1]}image_name")]
-    return tuple(near)
+        names = IMAGE_BESIDE_TAG
+    elif (match := PREFIXED_TAG_KEY.fullmatch(key)) is not None:
+        names = tuple(f"{match['prefix']}{name}" for name in IMAGE_BESIDE_VERSION)
+    else:
+        names = IMAGE_BESIDE_VERSION
+    return tuple((*above, name) for name in names)
 
 
 def dotted(path: KeyPath) -> str:
@@ -160,18 +160,22 @@ def dotted(path: KeyPath) -> str:
 
 def undotted(text: str) -> KeyPath:
     """The way back from `dotted`."""
-    keys, now, escaped = [], "", False
+    keys: list[str] = []
+    key, escaped = "", False
     for char in text:
         if escaped:
-            now, escaped = now + (char if char in ".\\" else f"\\{char}"), False
+            key += char if char in ".\\" else f"\\{char}"
+            escaped = False
         elif char == "\\":
             escaped = True
         elif char == ".":
-            keys.append(now)
-            now = ""
+            keys.append(key)
+            key = ""
         else:
-            now += char
-    return (*keys, now + ("\\" if escaped else ""))
+            key += char
+    if escaped:
+        key += "\\"
+    return (*keys, key)
 
 
 def short_image(image: str) -> str:

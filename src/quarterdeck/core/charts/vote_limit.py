@@ -15,13 +15,12 @@ from functools import cached_property
 
 import yaml
 
-from quarterdeck.core.charts.conventions import is_values_file
+from quarterdeck.core.charts.conventions import CHART_FOLDERS, is_values_file
 from quarterdeck.core.charts.keys import TAG, KeyPath, TagKind, classify, dotted, embedded, is_helper, is_holder
 from quarterdeck.core.model.errors import EditRefusedError
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BOM = "\ufeff"
-_CHART_FOLDERS = frozenset({"charts", "templates", "crds", "fixtures"})
 _STRING, _NULL, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
 _NO_TAG = frozenset({_NULL, "tag:yaml.org,2002:bool"})
 _DEPTH, _VISITS = 60, 100_000
@@ -49,7 +48,7 @@ def prove(before: Mapping[str, bytes], after: Mapping[str, bytes], services_dir:
     """
     for path in sorted(after):
         inside = path.removeprefix(f"{services_dir}/").split("/")
-        odd = any(part.startswith(".") or not part for part in inside) or _CHART_FOLDERS & set(inside[1:-1])
+        odd = any(part.startswith(".") or not part for part in inside) or CHART_FOLDERS & set(inside[1:-1])
         if odd or not path.startswith(f"{services_dir}/") or len(inside) < 2 or not is_values_file(path):
             raise EditRefusedError(f"{path} is no values file of a service")
         _prove(_Text(path, before.get(path, b"")), _Text(path, after[path]), before)

@@ -1,297 +1,280 @@
-"""Computes a bump from file texts and proves it: the asked tags change, and nothing that was not reported."""
+"""Computes a bump and proves it: the asked tags change, and nothing that was not reported."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from quarterdeck.core.charts.editing.by_key import by_key
-from quarterdeck.core.charts.editing.choosing import (
-    ScalarEdit,
-    asked,
-    check,
-    check_targets,
-    choose_part,
-    place,
-    refuse_doubtful,
-    refuse_several,
-    targets,
-)
-from quarterdeck.core.charts.editing.pinning import Insertion, check_unpinned, copies, pin
-from quarterdeck.core.charts.editing.proof import prove_files
+from quarterdeck.core.charts.editing.choosing import ScalarEdit, check_edits, located
+from quarterdeck.core.charts.editing.planning import PlannedBump, plan_bump, unreadable_sharers
+from quarterdeck.core.charts.editing.proof import IntendedChanges, prove_files
 from quarterdeck.core.charts.editing.request import BumpOutcome, BumpRequest, FileChange, SideEffect
-from quarterdeck.core.charts.editing.splice import Span, apply, insertion, removal, replacement, stays_string, together
-from quarterdeck.core.charts.keys import KeyPath, dotted
-from quarterdeck.core.charts.reading.document import Scalar, leaf_at
-from quarterdeck.core.charts.reading.layers import (
-    FileTree,
-    ParsedFiles,
-    ReleaseTag,
-    ServiceFiles,
-    ServiceTags,
-    read_service,
-    service_tags,
+from quarterdeck.core.charts.editing.splice import (
+    Span,
+    apply,
+    insertion_point,
+    removal,
+    replacement,
+    stays_string,
+    together,
 )
-from quarterdeck.core.charts.refusals import Obstacle, RefusedError, refuse
+from quarterdeck.core.charts.keys import dotted
+from quarterdeck.core.charts.reading.document import Scalar, leaf_at
+from quarterdeck.core.charts.reading.files import ParsedFiles
+from quarterdeck.core.charts.reading.release_tags import ReleaseTag, ServiceTags, service_tags
+from quarterdeck.core.charts.reading.service_files import ServiceFiles, read_service
+from quarterdeck.core.charts.refusals import RefusedError, refuse
+
+_STRING = "tag:yaml.org,2002:str"
+
+
+def bump(files: ParsedFiles, request: BumpRequest) -> BumpOutcome | None:
+    """The edit that a request asks for; None if there is no such service.
+
+    Nothing is raised for what files hold: reasons are in the outcome's `obstacles`.
+    """
+    service = read_service(files, request.services_dir, request.service)
+    if service is None:
+        return None
+    tags = service_tags(files, service)
+    try:
+        planned = plan_bump(request, files, service, tags)
+        return _Execution(request, files, service, tags, planned).outcome()
+    except RefusedError as why:
+        return BumpOutcome(before=tags.release_tags, after=tags.release_tags, obstacles=why.obstacles)
 
 
 @dataclass(frozen=True)
-class PlannedEdit:
-    """What is to be done to scalars.
+class _Execution:
+    """A planned bump that is made of texts and proven."""
 
-    Attributes:
-        wanted: ids of the rows that shall have a new tag -> that tag.
-    """
+    request: BumpRequest
+    files: ParsedFiles
+    service: ServiceFiles
+    tags: ServiceTags
+    planned: PlannedBump
 
-    edits: tuple[ScalarEdit, ...] = ()
-    inserts: tuple[Insertion, ...] = ()
-    gone: tuple[Scalar, ...] = ()
-    wanted: Mapping[tuple[str, str, str, KeyPath], str] = field(default_factory=dict)
+    def outcome(self) -> BumpOutcome:
+        """What comes of it.
+
+        Raises:
+            RefusedError: a scalar cannot be edited, or the proof fails.
+        """
+        check_edits(self.planned.edits)
+        edits = [edit for edit in self.planned.edits if not _is_settled(self.files, edit)]
+        changes = self._changes(edits)
+        if not changes:
+            return BumpOutcome(before=self.tags.release_tags, after=self.tags.release_tags)
+        edited = self.files.with_changes({change.path: change.new for change in changes})
+        # quotes alone make another leaf only of what our parser did not take for a string before
+        visible = [edit for edit in edits if edit.scalar.tag != edit.tag or not _is_string(self.files, edit.scalar)]
+        intended = IntendedChanges(visible, self.planned.insertions, self.planned.gone)
+        prove_files(self.files, edited, changes, intended)
+        before, after = self._release_tags(edited, changes)
+        side_effects = _prove_tags(before, after, self.planned, {edit.scalar.id: edit.tag for edit in edits})
+        if self.request.pin and side_effects:
+            raise refuse("pin-shared", f"the pin would also move {_listed(side_effects, self.service.name)}")
+        written = dict.fromkeys((change.path, span.key) for change, span in _spans(changes))
+        return BumpOutcome(
+            changes=changes,
+            before=self.tags.release_tags,
+            after=tuple(release_tag for release_tag in after if release_tag.service == self.service.name),
+            side_effects=side_effects,
+            notes=self._notes(edits, side_effects, changes),
+            decided=tuple(written),
+        )
+
+    def _release_tags(
+        self, edited: ParsedFiles, changes: Sequence[FileChange]
+    ) -> tuple[list[ReleaseTag], list[ReleaseTag]]:
+        """All tags of the service and of those that share an edited file, before and after.
+
+        Raises:
+            RefusedError: a file of a sharer cannot be read: what the edit does to that service cannot be told.
+        """
+        sharers = self._sharers(changes)
+        before, after = list(self.tags.release_tags), self._again(edited, self.service)
+        obstacles = []
+        for sharer in sharers:
+            tags_of_sharer = service_tags(self.files, sharer)
+            obstacles += unreadable_sharers(sharer, tags_of_sharer)
+            before += tags_of_sharer.release_tags
+        if obstacles:
+            raise RefusedError(obstacles)
+        for sharer in sharers:
+            after += self._again(edited, sharer)
+        return before, after
+
+    def _sharers(self, changes: Iterable[FileChange]) -> list[ServiceFiles]:
+        """Other services that read an edited file."""
+        names: set[str] = set()
+        for change in changes:
+            names.update(self.files.sharers_of(change.path))
+        found = [
+            read_service(self.files, self.request.services_dir, name) for name in sorted(names - {self.service.name})
+        ]
+        return [sharer for sharer in found if sharer is not None]
+
+    def _again(self, edited: ParsedFiles, service: ServiceFiles) -> list[ReleaseTag]:
+        """The tags of a service after the edit, with values files that came or went."""
+        loaded = read_service(edited, self.request.services_dir, service.name) or service
+        layers: set[str] = set()
+        for release in service.releases:
+            layers |= {layer.real for layer in release.layers}
+        created = [real for real, new in edited.changes.items() if new is not None and self.files.content(real) is None]
+        values = dict.fromkeys((*loaded.values, *(real for real in created if real in layers)))
+        return list(service_tags(edited, replace(loaded, values=tuple(values))).release_tags)
+
+    # -- texts ------------------------------------------------------------------------------------------------------
+
+    def _changes(self, edits: Sequence[ScalarEdit]) -> tuple[FileChange, ...]:
+        """Every file with its spans and its new content."""
+        spans_by_file: dict[str, list[Span]] = {}
+        for edit in edits:
+            document = self.files.document(edit.scalar.file)
+            if document is not None:
+                span = replacement(document, edit.scalar, edit.tag)
+                spans_by_file.setdefault(edit.scalar.file, []).append(span)
+        for file, insertions in self._insertions().items():
+            spans_by_file.setdefault(file, []).extend(together(insertions))
+        for scalar in self.planned.gone:
+            document = self.files.document(scalar.file)
+            if document is not None:
+                spans_by_file.setdefault(scalar.file, []).append(removal(document, scalar.path))
+        return tuple(self._change(file, spans_by_file[file]) for file in sorted(spans_by_file))
+
+    def _insertions(self) -> dict[str, list[Span]]:
+        spans: dict[str, list[Span]] = {}
+        for insertion in self.planned.insertions:
+            document, like = self.files.document(insertion.file), self.files.document(insertion.like.file)
+            if document is not None and document.broken:
+                raise RefusedError([document.broken])
+            point = insertion_point(document, insertion.path, like.newline if like else "\n")
+            spans.setdefault(insertion.file, []).append(point.span(insertion.value, insertion.like.style))
+        return spans
+
+    def _change(self, file: str, spans: Sequence[Span]) -> FileChange:
+        ordered = tuple(sorted(spans, key=lambda span: (span.start, span.end)))
+        document = self.files.document(file)
+        if document is None:
+            whole = replace(ordered[0], new="".join(span.new for span in ordered))
+            return FileChange(file, None, whole.new.encode(), (whole,))
+        text = apply(document.text, ordered)
+        may_go = any(scalar.file == file for scalar in self.planned.gone)
+        if may_go and not text.replace("---", "").strip():
+            whole = Span(0, len(document.text), "", ordered[0].key, ordered[0].line)
+            return FileChange(file, document.raw, None, (whole,))
+        return FileChange(file, document.raw, (document.bom + text).encode(), ordered)
+
+    # -- notes ------------------------------------------------------------------------------------------------------
+
+    def _notes(
+        self, edits: Sequence[ScalarEdit], side_effects: Sequence[SideEffect], changes: Sequence[FileChange]
+    ) -> tuple[str, ...]:
+        """What people should know: side effects, anchors, links."""
+        request, notes = self.request, []
+        if side_effects:
+            places = ", ".join(dict.fromkeys(f"{edit.scalar.file}:{edit.scalar.line}" for edit in edits))
+            pin_would_help = request.environments and not (request.unpin or request.keys)
+            pin_too = "; --pin gives a copy of its own" if pin_would_help else ""
+            notes.append(f"also moves {_listed(side_effects, self.service.name)} ({places}){pin_too}")
+        for scalar in (edit.scalar for edit in edits):
+            if len(scalar.paths) > 1:
+                others = ", ".join(dotted(path) for path in scalar.paths[1:])
+                place = f"{scalar.file}:{scalar.line}"
+                notes.append(f"{place}: {dotted(scalar.path)} is anchored and feeds {others} too")
+        for change in changes:
+            names = [name for name in self.files.sharers_of(change.path) if name != self.service.name]
+            if names:
+                notes.append(f"{change.path} is shared with {', '.join(names)}")
+        return tuple(notes)
 
 
-def bump(tree: FileTree, request: BumpRequest) -> BumpOutcome | None:
-    """The edit that a request asks for; None if there is no such service.
-
-    Nothing is raised for what files hold: reasons are in the outcome's `refusals`.
-    """
-    shelf = ParsedFiles(tree)
-    service = read_service(shelf, request.services_dir, request.service)
-    if service is None:
-        return None
-    finding = service_tags(shelf, service)
-    try:
-        check(request, service)
-        filled = service_tags(shelf, service, hollow=True) if request.pin else finding
-        plan = _plan(request, shelf, service, filled)
-        return _carried_out(request, shelf, service, finding, plan)
-    except RefusedError as why:
-        return BumpOutcome(before=finding.rows, after=finding.rows, refusals=why.refusals)
+def _spans(changes: Iterable[FileChange]) -> Iterable[tuple[FileChange, Span]]:
+    for change in changes:
+        for span in change.spans:
+            yield change, span
 
 
-def _plan(request: BumpRequest, shelf: ParsedFiles, service: ServiceFiles, finding: ServiceTags) -> PlannedEdit:
-    if request.keys:
-        edits = by_key(request, shelf, service, finding)
-        tags = {target.scalar.id: target.tag for target in edits}
-        wanted = {row.id: tags[row.scalar.id] for row in finding.rows if row.scalar.id in tags}
-        if request.environments or request.releases:
-            named = {row.id for row in asked(request, finding.rows)}
-            wanted = {key: tag for key, tag in wanted.items() if key in named}
-        return PlannedEdit(edits, wanted=wanted)
-    if finding.broken:
-        raise RefusedError(finding.broken)
-    part = choose_part(request, shelf, service, finding)
-    if request.environments or request.releases:
-        refuse_doubtful(service, part)
-    refuse_several(service, part, request.tag)
-    wanted = {row.id: request.tag for row in part.rows}
-    if request.pin:
-        edits, inserts = pin(request, shelf, finding, part)
-        return PlannedEdit(edits, inserts, wanted=wanted)
-    gone: tuple[Scalar, ...] = ()
-    if request.unpin:
-        gone = copies(request, shelf, service, finding, part)
-        after = service_tags(shelf, service, frozenset(scalar.id for scalar in gone))
-        check_unpinned(gone, finding, after)
-        mine = {row.id for row in part.rows}
-        part = replace(part, rows=tuple(row for row in after.rows if row.id in mine))
-        finding = after
-    edits = tuple(t for t in targets(request, shelf, service, finding, part) if t.scalar not in gone)
-    return PlannedEdit(edits, gone=gone, wanted=wanted)
-
-
-def _carried_out(
-    request: BumpRequest, shelf: ParsedFiles, service: ServiceFiles, finding: ServiceTags, plan: PlannedEdit
-) -> BumpOutcome:
-    """The texts of a plan, proven."""
-    check_targets(plan.edits)
-    edits = tuple(target for target in plan.edits if not _settled(shelf, target))
-    changes = _changes(shelf, edits, plan)
-    if not changes:
-        return BumpOutcome(before=finding.rows, after=finding.rows)
-    edited = shelf.edited({change.path: change.new for change in changes})
-    seen = tuple(target for target in edits if target.scalar.tag != target.tag or not _is_text(shelf, target.scalar))
-    prove_files(shelf, edited, changes, seen, plan.inserts, plan.gone)
-    others = _sharers(shelf, request, service, changes)
-    theirs = [service_tags(shelf, other) for other in others]
-    _refuse_unread(others, theirs)
-    before = [*finding.rows, *(row for found in theirs for row in found.rows)]
-    after = [row for each in (service, *others) for row in _again(edited, request, each, shelf)]
-    effects = _prove_rows(before, after, plan, {target.scalar.id: target.tag for target in edits})
-    if request.pin and effects:
-        raise refuse("pin-shared", f"the pin would also move {_listed(effects, service.name)}")
-    notes = _notes(request, edits, effects, shelf, changes, service)
-    mine = tuple(row for row in after if row.service == service.name)
-    decided = tuple(dict.fromkeys((change.path, span.key) for change in changes for span in change.spans))
-    return BumpOutcome(changes, finding.rows, mine, effects, notes, decided=decided)
-
-
-def _settled(shelf: ParsedFiles, target: ScalarEdit) -> bool:
+def _is_settled(files: ParsedFiles, edit: ScalarEdit) -> bool:
     """Whether a scalar has its tag already, and as a string: a plain 1.10 is a number, which Helm writes as 1.1."""
-    scalar, document = target.scalar, shelf.full(target.scalar.file)
-    if scalar.tag != target.tag or document is None:
-        return scalar.tag == target.tag
+    scalar, document = edit.scalar, files.document(edit.scalar.file)
+    if scalar.tag != edit.tag or document is None:
+        return scalar.tag == edit.tag
     node = leaf_at(document.root, scalar.path)
     typed = node is not None and "!!str" in document.text[node.start_mark.index : scalar.start]
     return typed or bool(scalar.style) or stays_string(scalar.value)
 
 
-def _is_text(shelf: ParsedFiles, scalar: Scalar) -> bool:
-    """Whether our parser takes a scalar for a string, so that quotes alone change no leaf: a plain 1e5, not 1.10."""
-    document = shelf.full(scalar.file)
+def _is_string(files: ParsedFiles, scalar: Scalar) -> bool:
+    """Whether our parser takes a scalar for a string: a plain 1e5, not 1.10."""
+    document = files.document(scalar.file)
     node = leaf_at(document.root, scalar.path) if document else None
-    return node is not None and node.tag == "tag:yaml.org,2002:str"
+    return node is not None and node.tag == _STRING
 
 
-def _again(
-    edited: ParsedFiles, request: BumpRequest, service: ServiceFiles, shelf: ParsedFiles
-) -> tuple[ReleaseTag, ...]:
-    """The rows of a service after the edit, files that came or went included."""
-    loaded = read_service(edited, request.services_dir, service.name) or service
-    made = tuple(real for real, raw in edited.over.items() if raw is not None and shelf.raw(real) is None)
-    reals = {layer.real for release in service.releases for layer in release.layers}
-    values = tuple(dict.fromkeys((*loaded.values, *(real for real in made if real in reals))))
-    return service_tags(edited, replace(loaded, values=values)).rows
-
-
-def _changes(shelf: ParsedFiles, edits: Sequence[ScalarEdit], plan: PlannedEdit) -> tuple[FileChange, ...]:
-    """Every file with its spans and its new content."""
-    spans: dict[str, list[Span]] = {}
-    for target in edits:
-        document = shelf.full(target.scalar.file)
-        if document is not None:
-            spans.setdefault(target.scalar.file, []).append(replacement(document, target.scalar, target.tag))
-    inserts: dict[str, list[Span]] = {}
-    for item in plan.inserts:
-        document, like = shelf.full(item.file), shelf.full(item.like.file)
-        if document is not None and document.broken:
-            raise RefusedError([document.broken])
-        newline = like.newline if like else "\n"
-        inserts.setdefault(item.file, []).append(insertion(document, item.path, item.value, item.like.style, newline))
-    for real, made in inserts.items():
-        spans.setdefault(real, []).extend(together(made))
-    for scalar in plan.gone:
-        document = shelf.full(scalar.file)
-        if document is not None:
-            spans.setdefault(scalar.file, []).append(removal(document, scalar.path))
-    gone = {scalar.file for scalar in plan.gone}
-    return tuple(_change(shelf, real, spans[real], real in gone) for real in sorted(spans))
-
-
-def _change(shelf: ParsedFiles, real: str, spans: Sequence[Span], may_go: bool) -> FileChange:
-    ordered = tuple(sorted(spans, key=lambda span: (span.start, span.end)))
-    document = shelf.full(real)
-    if document is None:
-        merged = replace(ordered[0], new="".join(span.new for span in ordered))
-        return FileChange(real, None, merged.new.encode(), (merged,) if len(ordered) > 1 else ordered)
-    text = apply(document.text, ordered)
-    if may_go and not text.replace("---", "").strip():
-        whole = Span(0, len(document.text), "", ordered[0].key, ordered[0].line)
-        return FileChange(real, document.raw, None, (whole,))
-    return FileChange(real, document.raw, (document.bom + text).encode(), ordered)
-
-
-def _sharers(
-    shelf: ParsedFiles, request: BumpRequest, service: ServiceFiles, changes: Iterable[FileChange]
-) -> list[ServiceFiles]:
-    """Other services that read an edited file."""
-    names = {name for change in changes for name in shelf.tree.sharers.get(change.path, ()) if name != service.name}
-    found = (read_service(shelf, request.services_dir, name) for name in sorted(names))
-    return [other for other in found if other is not None]
-
-
-def _refuse_unread(others: Sequence[ServiceFiles], theirs: Sequence[ServiceTags]) -> None:
-    """Refuse where a sharer's file cannot be read: what the edit does to that service cannot be told.
-
-    Raises:
-        RefusedError: with each such file.
-    """
-    wrong = [
-        Obstacle(
-            "shared",
-            f"{other.name} shares an edited file, and this one of its files is {why.reason}",
-            why.file,
-            why.line,
-        )
-        for other, found in zip(others, theirs, strict=True)
-        for why in found.broken
-    ]
-    if wrong:
-        raise RefusedError(wrong)
-
-
-def _prove_rows(
-    before: Sequence[ReleaseTag], after: Sequence[ReleaseTag], plan: PlannedEdit, tags: Mapping[tuple[str, int], str]
+def _prove_tags(
+    before: Sequence[ReleaseTag],
+    after: Sequence[ReleaseTag],
+    planned: PlannedBump,
+    new_tags: Mapping[tuple[str, int], str],
 ) -> tuple[SideEffect, ...]:
-    """The side effects; refuses when a tag is not what was asked, or changed without a reason.
+    """The side effects.
+
+    Args:
+        new_tags: id of an edited scalar -> the tag it gets.
 
     Raises:
-        RefusedError: the proof fails.
+        RefusedError: a tag is not what was asked, or changed without a reason.
     """
-    new = {row.id: row for row in after}
-    old = {row.id: row for row in before}
-    gone = {scalar.id for scalar in plan.gone}
-    inserted = {item.file for item in plan.inserts}
-    effects = []
+    old = {release_tag.id: release_tag for release_tag in before}
+    new = {release_tag.id: release_tag for release_tag in after}
+    side_effects: list[SideEffect] = []
     for key in dict.fromkeys((*old, *new)):
-        was = old[key].scalar.tag if key in old else ""
-        now = new[key].scalar.tag if key in new else ""
-        _, environment, release, path = key
-        if key in plan.wanted:
-            if now != plan.wanted[key]:
-                raise refuse(
-                    "unproven",
-                    f"{environment}/{release} would have {now or 'no tag'} at {dotted(path)}, not what was asked",
-                )
-            continue
-        if was == now:
-            continue
-        if key in old and old[key].holder and now == tags.get(old[key].scalar.id):
-            continue  # named with its anchor
-        cause = key in old and (old[key].scalar.id in tags or old[key].scalar.id in gone)
-        if not cause and not (key in new and new[key].scalar.file in inserted):
-            raise refuse(
-                "unproven",
-                f"{key[0]} {environment}/{release} {dotted(path)} would change from {was} to {now} without a reason",
-            )
-        if key in old and old[key].scalar.id in gone and not now:
-            raise refuse("unpin", f"without {place(old[key].scalar)} {key[0]} would have no tag in {environment}")
-        effects.append(SideEffect(key[0], environment, release, dotted(path), was, now))
-    return tuple(effects)
+        service, environment, release, path = key
+        tag_before = old[key].scalar.tag if key in old else ""
+        tag_after = new[key].scalar.tag if key in new else ""
+        if key in planned.wanted:
+            if tag_after != planned.wanted[key]:
+                result = f"{environment}/{release} would have {tag_after or 'no tag'} at {dotted(path)}"
+                raise refuse("unproven", f"{result}, not what was asked")
+        elif tag_before != tag_after and not _is_renamed_anchor(old.get(key), tag_after, new_tags):
+            _refuse_without_reason(old.get(key), new.get(key), planned, new_tags)
+            side_effects.append(SideEffect(service, environment, release, dotted(path), tag_before, tag_after))
+    return tuple(side_effects)
 
 
-def _listed(effects: Sequence[SideEffect], own: str = "") -> str:
+def _is_renamed_anchor(old: ReleaseTag | None, tag_after: str, new_tags: Mapping[tuple[str, int], str]) -> bool:
+    """Whether only the anchor stands here that was edited: what it feeds is told."""
+    return old is not None and old.holder and tag_after == new_tags.get(old.scalar.id)
+
+
+def _refuse_without_reason(
+    old: ReleaseTag | None, new: ReleaseTag | None, planned: PlannedBump, new_tags: Mapping[tuple[str, int], str]
+) -> None:
+    """Refuse a tag that changes although nothing was done to what decides it, or that goes altogether.
+
+    Raises:
+        RefusedError: says which.
+    """
+    gone = {scalar.id for scalar in planned.gone}
+    decided_by_gone = old is not None and old.scalar.id in gone
+    decided_by_edited = old is not None and old.scalar.id in new_tags
+    decided_by_inserted = new is not None and any(new.scalar.file == line.file for line in planned.insertions)
+    if not (decided_by_gone or decided_by_edited or decided_by_inserted):
+        service, environment, release, path = old.id if old else new.id if new else ("", "", "", ())
+        change = f"from {old.scalar.tag if old else ''} to {new.scalar.tag if new else ''}"
+        where = f"{service} {environment}/{release} {dotted(path)}"
+        raise refuse("unproven", f"{where} would change {change} without a reason")
+    if old is not None and decided_by_gone and not (new and new.scalar.tag):
+        environment = old.release.environment
+        raise refuse("unpin", f"without {located(old.scalar)} {old.service} would have no tag in {environment}")
+
+
+def _listed(side_effects: Sequence[SideEffect], own: str) -> str:
     """The side effects for people: releases of the service itself, environments of others."""
-    named: dict[str, dict[str, None]] = {}
-    for effect in effects:
+    places: dict[str, dict[str, None]] = {}
+    for effect in side_effects:
         where = f"{effect.environment}/{effect.release}" if effect.service == own else effect.environment
-        named.setdefault(effect.service, {})[where] = None
-    return "; ".join(f"{name}: {', '.join(places)}" for name, places in named.items())
-
-
-def _notes(
-    request: BumpRequest,
-    edits: Sequence[ScalarEdit],
-    effects: Sequence[SideEffect],
-    shelf: ParsedFiles,
-    changes: Sequence[FileChange],
-    service: ServiceFiles,
-) -> tuple[str, ...]:
-    """What people should know: side effects, anchors, links."""
-    notes = []
-    if effects:
-        where = ", ".join(dict.fromkeys(f"{t.scalar.file}:{t.scalar.line}" for t in edits))
-        pin_too = (
-            "; --pin gives a copy of its own" if request.environments and not (request.unpin or request.keys) else ""
-        )
-        notes.append(f"also moves {_listed(effects, service.name)} ({where}){pin_too}")
-    for target in edits:
-        if len(target.scalar.paths) > 1:
-            others = ", ".join(dotted(path) for path in target.scalar.paths[1:])
-            notes.append(
-                f"{target.scalar.file}:{target.scalar.line}: {dotted(target.scalar.path)} is anchored and feeds {others} too"
-            )
-    for change in changes:
-        names = [name for name in shelf.tree.sharers.get(change.path, ()) if name != service.name]
-        if names:
-            notes.append(f"{change.path} is shared with {', '.join(names)}")
-    return tuple(notes)
+        places.setdefault(effect.service, {})[where] = None
+    return "; ".join(f"{service}: {', '.join(of_service)}" for service, of_service in places.items())

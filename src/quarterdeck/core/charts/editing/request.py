@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from quarterdeck.core.charts.editing.splice import Span
 from quarterdeck.core.charts.keys import KeyPath
-from quarterdeck.core.charts.reading.layers import ReleaseTag
 from quarterdeck.core.charts.reading.parts import CatalogueImages
+from quarterdeck.core.charts.reading.release_tags import ReleaseTag
 from quarterdeck.core.charts.refusals import Obstacle
 
 
@@ -32,14 +31,15 @@ class BumpRequest:
     """A bump.
 
     Attributes:
-        tag: as it shall stand in git; "" where every key brings its own.
+        services_dir: folder whose entries are the services' folders.
+        tag: as it shall stand in git; "" where every key brings its own, or where none is chosen yet.
         part: name or image, or "".
         environments: none means all.
         releases: none means all.
         keys: exactly these scalars.
         pin: the environments get a copy of their own.
         unpin: the environments' copies go.
-        known: what a catalogue says.
+        catalogued: what a catalogue says of the service's images; None without one.
     """
 
     services_dir: str
@@ -51,7 +51,19 @@ class BumpRequest:
     keys: tuple[KeyOption, ...] = ()
     pin: bool = False
     unpin: bool = False
-    known: CatalogueImages | None = None
+    catalogued: CatalogueImages | None = None
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether it is for some environments or releases only."""
+        return bool(self.environments or self.releases)
+
+    def includes(self, release_tag: ReleaseTag) -> bool:
+        """Whether a tag is of one of the environments and releases that are asked for."""
+        release = release_tag.release
+        if self.environments and release.environment not in self.environments:
+            return False
+        return not self.releases or release.name in self.releases
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,6 @@ class FileChange:
         old: None where it is created.
         new: None where it is deleted.
         spans: what is replaced, in the order of the file.
-        bom: characters before the text: 1 with a byte order mark.
     """
 
     path: str
@@ -74,7 +85,9 @@ class FileChange:
     @property
     def action(self) -> str:
         """create, delete or modify."""
-        return "create" if self.old is None else "delete" if self.new is None else "modify"
+        if self.old is None:
+            return "create"
+        return "delete" if self.new is None else "modify"
 
 
 @dataclass(frozen=True)
@@ -95,11 +108,11 @@ class BumpOutcome:
 
     Attributes:
         changes: none if there is nothing to change or it is refused.
-        before: the rows of the service.
+        before: the tags of the service's releases.
         after: the same afterwards.
         side_effects: what else changes.
         notes: lines for people.
-        refusals: why nothing is done.
+        obstacles: why nothing is done.
         decided: (file, key) of every scalar written or taken away.
     """
 
@@ -108,6 +121,5 @@ class BumpOutcome:
     after: tuple[ReleaseTag, ...] = ()
     side_effects: tuple[SideEffect, ...] = ()
     notes: tuple[str, ...] = ()
-    refusals: tuple[Obstacle, ...] = ()
-    decided: tuple[tuple[str, str], ...] = field(default=())
-    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    obstacles: tuple[Obstacle, ...] = ()
+    decided: tuple[tuple[str, str], ...] = ()

@@ -1,4 +1,4 @@
-"""One values file as text, node tree and token spans; what is odd in it is kept for whoever asks for that place.
+"""A values file as text, as a tree of nodes and as tokens with their places; what is odd about a tag is kept with it.
 
 The text is parsed as `str` without its byte order mark, because libyaml counts positions after the mark. It is parsed
 as it stands: Helm does not run a plain values file through a template. Only where a value is one on a single line, or
@@ -7,20 +7,21 @@ the whole is no YAML, is that masked by as many characters, so that a template e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import yaml
 
+from quarterdeck.core.charts.conventions import IMAGE_BESIDE_VERSION
 from quarterdeck.core.charts.keys import KeyPath, TagKind, classify, embedded
 from quarterdeck.core.charts.reading.template import MASK, conditions, directive, masked, replaced
 from quarterdeck.core.charts.refusals import Obstacle
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 BOM = "\ufeff"
-_DEPTH, _VISITS = 60, 50_000
-_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+_DEEPEST = 60  #: keys on a path
+_MOST_VISITS = 50_000  #: nodes of a file, counted anew behind each alias
+_NULL, _BOOL = "tag:yaml.org,2002:null", "tag:yaml.org,2002:bool"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Document:
         shown: the same with Go templates masked, which is what the parser saw.
         root: the first document's node, None where it is empty: Helm reads no other.
         broken: why it is no YAML, or None.
-        more: further documents in the file hold something.
+        more: the roots of further documents in the file that hold something.
     """
 
     file: str
@@ -97,51 +98,82 @@ class Document:
     def scalars(self) -> dict[KeyPath, Scalar]:
         """Every tag, by each of its paths."""
         if self._scalars is None:
-            self._scalars = {} if self.root is None or self.broken else dict(_tags(self))
+            self._scalars = {} if self.root is None or self.broken else dict(_tags(self, self.root))
         return self._scalars
 
     def defined(self, path: KeyPath) -> Scalar | None:
-        """The tag at a path, also where an anchor is defined that feeds tags and is none by its own place."""
-        return self.scalars().get(path) or next((s for s in self.scalars().values() if s.path == path), None)
+        """The tag at a path; also where only its anchor stands, which is no tag by its own place."""
+        scalars = self.scalars()
+        if path in scalars:
+            return scalars[path]
+        return next((scalar for scalar in scalars.values() if scalar.path == path), None)
 
     def token(self, node: yaml.ScalarNode) -> yaml.ScalarToken | None:
         """The scanner's token of a scalar: its marks leave anchors and YAML tags out."""
         if self._tokens is None:
-            found = yaml.scan(self.shown, Loader=LOADER)
-            self._tokens = {t.end_mark.index: t for t in found if isinstance(t, yaml.ScalarToken)}
+            tokens = yaml.scan(self.shown, Loader=LOADER)
+            self._tokens = {token.end_mark.index: token for token in tokens if isinstance(token, yaml.ScalarToken)}
         return self._tokens.get(node.end_mark.index)
 
 
-def _every(roots: Iterable[yaml.Node | None]) -> Iterator[yaml.Node]:
-    """All nodes, keys among them, each once."""
-    seen: set[int] = set()
-    left: list[Any] = list(roots)
-    while left:
-        node = left.pop()
-        if node is None or id(node) in seen:
-            continue
-        seen.add(id(node))
-        yield node
-        if isinstance(node, yaml.MappingNode):
-            left += [each for pair in node.value for each in pair]
-        elif isinstance(node, yaml.SequenceNode):
-            left += node.value
+# -- parsing -----------------------------------------------------------------------------------------------------
 
 
-def _expressions(text: str, roots: Iterable[yaml.Node | None]) -> str:
-    """The text with those values masked that are one expression: YAML takes it for a map whose key is a map."""
-    found = [
-        (node.start_mark.index, node.end_mark.index)
-        for node in _every(roots)
-        if isinstance(node, yaml.MappingNode) and node.value and isinstance(node.value[0][0], yaml.MappingNode)
-    ]
-    out, last = [], 0
-    for start, end in sorted(found):
-        whole = text[start:end]
-        if start >= last and whole.startswith("{{") and whole.endswith("}}") and "\n" not in whole:
-            out += [text[last:start], MASK * len(whole)]
-            last = end
-    return "".join((*out, text[last:]))
+def parse(file: str, raw: bytes) -> Document:
+    """Read a file; what is wrong with it is in `broken`, nothing is raised."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        return Document(file, raw, broken=Obstacle("encoding", f"no UTF-8 (byte {error.start})", file, line))
+    bom, text = (BOM, text[1:]) if text.startswith(BOM) else ("", text)
+    document = Document(file, raw, bom, text, shown=text)
+    document.broken = _templated(file, text)
+    if document.broken:
+        return document
+    try:
+        document.shown, roots = composed(text)
+    except yaml.MarkedYAMLError as error:
+        document.broken = _no_yaml(file, error)
+        return document
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
+        document.broken = Obstacle("yaml", "no plain YAML", file)
+        return document
+    first, *later = [None if root is None or is_null(root) else root for root in roots] or [None]
+    document.root, document.more = first, tuple(root for root in later if root is not None)
+    try:
+        document.scalars()
+    except (_TooMuchError, RecursionError) as error:
+        document.broken, document.root = Obstacle("yaml", str(error), file), None
+    return document
+
+
+class _TooMuchError(Exception):
+    """Nested too deeply, or aliases within aliases."""
+
+
+def _templated(file: str, text: str) -> Obstacle | None:
+    """Why a file is no values file but a template that makes one, None if it is not."""
+    line = conditions(text)
+    if not line:
+        return None
+    if file.endswith(".gotmpl") or (directive(text.split("\n")[line - 1]) and not _is_yaml(text)):
+        return Obstacle("template", "the file is a template with conditions", file, line)
+    return None
+
+
+def _is_yaml(text: str) -> bool:
+    try:
+        list(yaml.parse(text, Loader=LOADER))
+    except (yaml.YAMLError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def _no_yaml(file: str, error: yaml.MarkedYAMLError) -> Obstacle:
+    mark = error.problem_mark or error.context_mark
+    reason = f"no plain YAML: {', '.join(filter(None, (error.context, error.problem)))}"
+    return Obstacle("yaml", reason, file, mark.line + 1 if mark else 0)
 
 
 def composed(text: str) -> tuple[str, list[yaml.Node | None]]:
@@ -154,92 +186,90 @@ def composed(text: str) -> tuple[str, list[yaml.Node | None]]:
         return text, list(yaml.compose_all(text, Loader=LOADER))
     try:
         roots: list[yaml.Node | None] = list(yaml.compose_all(text, Loader=LOADER))
-        shown = _expressions(text, roots)
+        shown = _without_expressions(text, roots)
     except yaml.YAMLError:
         shown = masked(text)
         if shown == text:
             raise
     if shown != text:
         roots = list(yaml.compose_all(shown, Loader=LOADER))
-    for node in _every(roots):
+    for node in _all_nodes(roots):
         if isinstance(node, yaml.ScalarNode) and "{{" in node.value:
             node.value = replaced(node.value, lambda whole, _: MASK * len(whole))
     return shown, roots
 
 
-def _is_yaml(text: str) -> bool:
-    try:
-        list(yaml.parse(text, Loader=LOADER))
-    except (yaml.YAMLError, ValueError, OverflowError):
-        return False
-    return True
+def _without_expressions(text: str, roots: Iterable[yaml.Node | None]) -> str:
+    """The text with those values masked that are one expression: YAML takes `{{ x }}` for a map whose key is a map."""
+    pieces: list[str] = []
+    end_of_last = 0
+    for start, end in sorted(_maps_of_maps(roots)):
+        whole = text[start:end]
+        if start >= end_of_last and whole.startswith("{{") and whole.endswith("}}") and "\n" not in whole:
+            pieces += [text[end_of_last:start], MASK * len(whole)]
+            end_of_last = end
+    return "".join((*pieces, text[end_of_last:]))
 
 
-def parse(file: str, raw: bytes) -> Document:
-    """Read a file; what is wrong with it is in `broken`, nothing is raised."""
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        return Document(file, raw, broken=Obstacle("encoding", f"no UTF-8 (byte {error.start})", file, line))
-    bom, text = (BOM, text[1:]) if text.startswith(BOM) else ("", text)
-    shown, line = text, conditions(text)
-    if line and (file.endswith(".gotmpl") or (directive(text.split("\n")[line - 1]) and not _is_yaml(text))):
-        reason = "the file is a template with conditions"
-        return Document(file, raw, bom, text, shown, broken=Obstacle("template", reason, file, line))
-    try:
-        shown, found = composed(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        reason = f"no plain YAML: {', '.join(filter(None, (error.context, error.problem)))}"
-        return Document(
-            file, raw, bom, text, shown, broken=Obstacle("yaml", reason, file, mark.line + 1 if mark else 0)
-        )
-    except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
-        return Document(file, raw, bom, text, shown, broken=Obstacle("yaml", "no plain YAML", file))
-    first, *later = [None if node is None or is_null(node) else node for node in found] or [None]
-    more = tuple(node for node in later if node is not None)
-    document = Document(file, raw, bom, text, shown, first, more=more)
-    try:
-        document.scalars()
-    except (_TooMuchError, RecursionError) as error:
-        document.broken, document.root = Obstacle("yaml", str(error), file), None
-    return document
+def _maps_of_maps(roots: Iterable[yaml.Node | None]) -> Iterator[tuple[int, int]]:
+    """Start and end of each mapping whose first key is a mapping."""
+    for node in _all_nodes(roots):
+        if isinstance(node, yaml.MappingNode) and node.value and isinstance(node.value[0][0], yaml.MappingNode):
+            yield node.start_mark.index, node.end_mark.index
 
 
-class _TooMuchError(Exception):
-    """Nested too deeply, or aliases within aliases."""
+def _all_nodes(roots: Iterable[yaml.Node | None]) -> Iterator[yaml.Node]:
+    """All nodes, keys among them, each once."""
+    seen: set[int] = set()
+    waiting: list[yaml.Node | None] = list(roots)
+    while waiting:
+        node = waiting.pop()
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        yield node
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                waiting += (key, value)
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
 
 
-def pairs(node: yaml.Node) -> list[tuple[yaml.ScalarNode, yaml.Node]]:
-    """The entries of a mapping whose keys are scalars, merge keys not followed."""
-    return (
-        [(k, v) for k, v in node.value if isinstance(k, yaml.ScalarNode)] if isinstance(node, yaml.MappingNode) else []
-    )
-
+# -- going through nodes ------------------------------------------------------------------------------------------
 
 Entry = tuple[str, yaml.Node, tuple[int, ...]]
 
 
-def merged(node: yaml.Node, known: dict[int, list[Entry]] | None = None) -> list[Entry]:
-    """(key, value, lines of all its occurrences) with merge keys followed; own keys win, the last of doubles wins."""
-    known = {} if known is None else known
-    if id(node) in known:
-        return known[id(node)]
-    known[id(node)] = []  # what merges itself adds nothing
-    found: dict[str, tuple[yaml.Node, list[int]]] = {}
-    below: list[yaml.Node] = []
+def pairs(node: yaml.Node) -> list[tuple[yaml.ScalarNode, yaml.Node]]:
+    """The entries of a mapping whose keys are scalars, merge keys not followed; none of what is no mapping."""
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    return [(key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
+
+
+def merged(node: yaml.Node, finished: dict[int, list[Entry]] | None = None) -> list[Entry]:
+    """(key, value, lines of all its occurrences) with merge keys followed; own keys win, the last of doubles wins.
+
+    Args:
+        finished: id of a node -> its entries, for those that were merged already.
+    """
+    finished = {} if finished is None else finished
+    if id(node) in finished:
+        return finished[id(node)]
+    finished[id(node)] = []  # what merges itself adds nothing
+    entries: dict[str, tuple[yaml.Node, list[int]]] = {}
+    bases: list[yaml.Node] = []
     for key, value in pairs(node):
         if key.value == "<<" and not key.style:
-            below += value.value if isinstance(value, yaml.SequenceNode) else [value]
+            bases += value.value if isinstance(value, yaml.SequenceNode) else [value]
             continue
-        before = found[key.value][1] if key.value in found else []
-        found[key.value] = (value, [*before, key.start_mark.line + 1])
-    for base in below:
-        for name, value, lines in merged(base, known) if isinstance(base, yaml.MappingNode) else ():
-            found.setdefault(name, (value, list(lines)))
-    known[id(node)] = [(name, value, tuple(lines)) for name, (value, lines) in found.items()]
-    return known[id(node)]
+        lines_before = entries[key.value][1] if key.value in entries else []
+        entries[key.value] = (value, [*lines_before, key.start_mark.line + 1])
+    for base in bases:
+        for name, value, lines in merged(base, finished) if isinstance(base, yaml.MappingNode) else ():
+            entries.setdefault(name, (value, list(lines)))
+    finished[id(node)] = [(name, value, tuple(lines)) for name, (value, lines) in entries.items()]
+    return finished[id(node)]
 
 
 def child(node: yaml.Node | None, key: str) -> yaml.Node | None:
@@ -247,22 +277,28 @@ def child(node: yaml.Node | None, key: str) -> yaml.Node | None:
     if isinstance(node, yaml.MappingNode):
         return next((value for name, value, _ in merged(node) if name == key), None)
     if isinstance(node, yaml.SequenceNode) and key.isdigit() and int(key) < len(node.value):
-        found = node.value[int(key)]
-        return found if isinstance(found, yaml.Node) else None
+        item = node.value[int(key)]
+        return item if isinstance(item, yaml.Node) else None
     return None
 
 
 def keys_at(root: yaml.Node | None, path: KeyPath) -> list[tuple[yaml.ScalarNode, yaml.Node]]:
     """The key and value nodes at a path, all doubles."""
-    found = [(k, v) for k, v in pairs(root) if k.value == path[0]] if root is not None else []
-    for name in path[1:]:
-        found = [(k, v) for _, node in found for k, v in pairs(node) if k.value == name]
-    return found
+    if root is None:
+        return []
+    parents = [root]
+    entries: list[tuple[yaml.ScalarNode, yaml.Node]] = []
+    for name in path:
+        entries = []
+        for parent in parents:
+            entries += [(key, value) for key, value in pairs(parent) if key.value == name]
+        parents = [value for _, value in entries]
+    return entries
 
 
 def is_null(node: yaml.Node) -> bool:
     """Whether it is YAML's null."""
-    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+    return isinstance(node, yaml.ScalarNode) and node.tag == _NULL
 
 
 def leaf_at(root: yaml.Node | None, path: KeyPath) -> yaml.Node | None:
@@ -283,112 +319,182 @@ def list_at(root: yaml.Node | None, path: KeyPath) -> KeyPath:
     return ()
 
 
-def doubled(file: str, place: str, lines: Iterable[int]) -> Obstacle:
+def doubled(file: str, key: str, lines: Iterable[int]) -> Obstacle:
     """The reason for a key that stands in its mapping twice."""
     ordered = sorted(lines)
-    at = ", ".join(f"{file}:{line}" for line in ordered)
-    return Obstacle("duplicate-key", f"a key on the way to {place} stands there twice: {at}", file, ordered[-1])
+    places = ", ".join(f"{file}:{line}" for line in ordered)
+    return Obstacle("duplicate-key", f"a key on the way to {key} stands there twice: {places}", file, ordered[-1])
 
 
-def _beside(entries: Iterable[Entry]) -> frozenset[str]:
-    """The keys of a mapping, without those of images that hold their tag: what stands beside them is no tag of them."""
-    return frozenset(
-        name
-        for name, value, _ in entries
-        if not (name in ("image", "image_name") and isinstance(value, yaml.ScalarNode) and embedded(value.value))
-    )
+# -- finding tags ---------------------------------------------------------------------------------------------------
 
 
-PlacedScalar = tuple[KeyPath, yaml.ScalarNode, frozenset[str], tuple[int, ...], bool]
+@dataclass(frozen=True)
+class PlacedScalar:
+    """A scalar at one of the places that it feeds.
+
+    Attributes:
+        path: the keys.
+        node: the scalar; the same at every place that an alias of it feeds.
+        siblings: the keys beside it that may say what it is.
+        doubles: lines of the keys on its path that stand in their mapping twice.
+        in_list: whether a list is on its path.
+    """
+
+    path: KeyPath
+    node: yaml.ScalarNode
+    siblings: frozenset[str]
+    doubles: tuple[int, ...]
+    in_list: bool
 
 
-def places(root: yaml.Node) -> Iterator[PlacedScalar]:
-    """(keys, scalar, keys beside it that matter, lines of doubles on its path, whether a list is on its path), aliases followed."""
-    left = [_VISITS]
+def placed_scalars(root: yaml.Node) -> Iterator[PlacedScalar]:
+    """Every scalar of a document at every place that it feeds, aliases followed.
 
-    def walk(
-        node: yaml.Node, path: KeyPath, doubles: tuple[int, ...], listed: bool, above: tuple[int, ...]
+    Raises:
+        _TooMuchError: the document is nested too deeply, or has too many aliases.
+    """
+    if not isinstance(root, yaml.ScalarNode):
+        yield from _Walk().below(root, (), (), False, ())
+
+
+class _Walk:
+    """Goes through a document, with a limit to what a few aliases can make of it."""
+
+    def __init__(self) -> None:
+        self._visits_left = _MOST_VISITS
+
+    def below(
+        self, node: yaml.Node, path: KeyPath, doubles: tuple[int, ...], in_list: bool, above: tuple[int, ...]
     ) -> Iterator[PlacedScalar]:
-        left[0] -= 1
-        if left[0] < 0 or len(path) > _DEPTH:
+        """The scalars below a mapping or a list.
+
+        Args:
+            above: ids of the collections it is in; one that holds itself is not followed.
+        """
+        self._visits_left -= 1
+        if self._visits_left < 0 or len(path) > _DEEPEST:
             raise _TooMuchError("nested too deeply, or too many aliases")
         if id(node) in above:
             return
         above = (*above, id(node))
-        if isinstance(node, yaml.MappingNode):
-            entries = merged(node)
-            names = _beside(entries)
-            for name, value, lines in entries:
-                bad = (*doubles, *lines) if len(lines) > 1 else doubles
-                if isinstance(value, yaml.ScalarNode):
-                    yield (*path, name), value, names, bad, listed
-                else:
-                    yield from walk(value, (*path, name), bad, listed, above)
-        elif isinstance(node, yaml.SequenceNode):
-            for number, value in enumerate(node.value):
-                if isinstance(value, yaml.ScalarNode):
-                    yield (*path, str(number)), value, frozenset(), doubles, True
-                else:
-                    yield from walk(value, (*path, str(number)), doubles, True, above)
-
-    if not isinstance(root, yaml.ScalarNode):
-        yield from walk(root, (), (), False, ())
+        is_list = isinstance(node, yaml.SequenceNode)
+        siblings, entries = (frozenset[str](), _items(node)) if is_list else _entries(node)
+        in_list = in_list or is_list
+        for key, value, lines in entries:
+            doubles_here = (*doubles, *lines) if len(lines) > 1 else doubles
+            if isinstance(value, yaml.ScalarNode):
+                yield PlacedScalar((*path, key), value, siblings, doubles_here, in_list)
+            else:
+                yield from self.below(value, (*path, key), doubles_here, in_list, above)
 
 
-def _tags(document: Document) -> Iterator[tuple[KeyPath, Scalar]]:
+def _items(node: yaml.Node) -> list[Entry]:
+    """The items of a list, with their numbers for keys."""
+    return [(str(number), item, ()) for number, item in enumerate(node.value)]
+
+
+def _entries(node: yaml.Node) -> tuple[frozenset[str], list[Entry]]:
+    """The keys of a mapping that may say what stands beside them, and its entries.
+
+    An image that holds its tag says nothing of a `version` beside it: that is no tag of it.
+    """
+    entries = merged(node)
+    siblings = set()
+    for name, value, _ in entries:
+        holds_tag = isinstance(value, yaml.ScalarNode) and embedded(value.value) is not None
+        if name not in IMAGE_BESIDE_VERSION or not holds_tag:
+            siblings.add(name)
+    return frozenset(siblings), entries
+
+
+@dataclass(frozen=True)
+class _Use:
+    """One place that a scalar feeds, and what it is there; None for no tag."""
+
+    path: KeyPath
+    kind: TagKind | None
+    doubles: tuple[int, ...]
+
+
+def _tags(document: Document, root: yaml.Node) -> Iterator[tuple[KeyPath, Scalar]]:
     """Every tag of a document under each of its paths."""
-    if document.root is None:
-        return
-    seen: dict[int, list[tuple[KeyPath, TagKind | None, tuple[int, ...]]]] = {}
+    uses_by_node: dict[int, list[_Use]] = {}
     nodes: dict[int, yaml.ScalarNode] = {}
-    for path, node, beside, doubles, listed in places(document.root):
-        kind = classify(path, node.value, beside, listed)
-        if kind is not None or id(node) in nodes or _anchored(document, node):
+    for placed in placed_scalars(root):
+        node = placed.node
+        kind = classify(placed.path, node.value, placed.siblings, placed.in_list)
+        if kind is not None or id(node) in nodes or _has_properties(document, node):
             nodes[id(node)] = node
-            seen.setdefault(id(node), []).append((path, kind, doubles))
-    for key, uses in seen.items():
-        if all(kind is None for _, kind, _ in uses):
+            uses_by_node.setdefault(id(node), []).append(_Use(placed.path, kind, placed.doubles))
+    for key, uses in uses_by_node.items():
+        if all(use.kind is None for use in uses):
             continue
         scalar = _scalar(document, nodes[key], uses)
-        if scalar is not None:
-            for path, kind, _ in uses:
-                if kind is not None:
-                    yield path, scalar
+        if scalar is None:
+            continue
+        for use in uses:
+            if use.kind is not None:
+                yield use.path, scalar
 
 
-def _anchored(document: Document, node: yaml.ScalarNode) -> bool:
+def _has_properties(document: Document, node: yaml.ScalarNode) -> bool:
+    """Whether an anchor or a YAML tag stands before a scalar."""
     return document.text[node.start_mark.index : node.start_mark.index + 1] in ("&", "!")
 
 
-def _scalar(
-    document: Document, node: yaml.ScalarNode, uses: list[tuple[KeyPath, TagKind | None, tuple[int, ...]]]
-) -> Scalar | None:
-    """The scalar with its exact span and what speaks against editing it."""
-    file, line = document.file, node.start_mark.line + 1
-    null = is_null(node)
-    if node.tag == "tag:yaml.org,2002:bool" and uses[0][0][-1] != "version":
+def _scalar(document: Document, node: yaml.ScalarNode, uses: Sequence[_Use]) -> Scalar | None:
+    """The scalar with its exact place and what speaks against editing it; None for a truth value."""
+    path = uses[0].path
+    if node.tag == _BOOL and path[-1] != "version":
         return None
+    null = is_null(node)
     token: yaml.ScalarNode | yaml.ScalarToken | None = None if null else node
-    if token is not None and _anchored(document, node):
+    if token is not None and _has_properties(document, node):
         token = document.token(node)
-    start, end = (token or node).start_mark.index, (token or node).end_mark.index
-    style = (token.style or "") if token else ""
-    image = embedded(node.value, uses[0][0][-1]) if uses[0][0][-1] != "version" else None
+    stands_at = token or node
+    image = embedded(node.value, path[-1]) if path[-1] != "version" else None
     name, tag = image or ("", node.value)
-    place = ".".join(uses[0][0])
-    doubles = sorted({n for _, _, lines in uses for n in lines})
-    problem = None
-    if doubles:
-        problem = doubled(file, place, doubles)
-    elif MASK in document.shown[start:end] or MASK in node.value:
-        problem = Obstacle("template", f"{place} is a Go template", file, line)
-    elif null or not node.value:
-        problem = Obstacle("no-value", f"{place} has no value", file, line)
-    elif any(leaf_at(root, uses[0][0]) is not None for root in document.more):
-        problem = Obstacle("documents", f"{place} stands in several documents of the file", file, line)
-    elif token is None:
-        problem = Obstacle("no-token", f"{place} is no single value", file, line)
-    elif style in ("|", ">"):
-        problem = Obstacle("block-scalar", f"{place} is a block scalar", file, line)
-    paths, kinds = tuple(p for p, _, _ in uses), tuple(k for _, k, _ in uses)
-    return Scalar(file, paths[0], paths, kinds, node.value, tag, name, start, end, style, line, problem, null)
+    return Scalar(
+        file=document.file,
+        path=path,
+        paths=tuple(use.path for use in uses),
+        kinds=tuple(use.kind for use in uses),
+        value=node.value,
+        tag=tag,
+        name=name,
+        start=stands_at.start_mark.index,
+        end=stands_at.end_mark.index,
+        style=(token.style or "") if token else "",
+        line=node.start_mark.line + 1,
+        problem=_problem(document, node, token, uses),
+        null=null,
+    )
+
+
+def _problem(
+    document: Document,
+    node: yaml.ScalarNode,
+    token: yaml.ScalarNode | yaml.ScalarToken | None,
+    uses: Sequence[_Use],
+) -> Obstacle | None:
+    """Why a scalar cannot be edited, None if it can."""
+    path = uses[0].path
+    file, line, key = document.file, node.start_mark.line + 1, ".".join(path)
+    double_lines: set[int] = set()
+    for use in uses:
+        double_lines.update(use.doubles)
+    if double_lines:
+        return doubled(file, key, double_lines)
+    stands_at = token or node
+    if MASK in document.shown[stands_at.start_mark.index : stands_at.end_mark.index] or MASK in node.value:
+        return Obstacle("template", f"{key} is a Go template", file, line)
+    if is_null(node) or not node.value:
+        return Obstacle("no-value", f"{key} has no value", file, line)
+    if any(leaf_at(root, path) is not None for root in document.more):
+        return Obstacle("documents", f"{key} stands in several documents of the file", file, line)
+    if token is None:
+        return Obstacle("no-token", f"{key} is no single value", file, line)
+    if token.style in ("|", ">"):
+        return Obstacle("block-scalar", f"{key} is a block scalar", file, line)
+    return None

@@ -1,6 +1,6 @@
 """Reads environments, releases and values layers out of a helmfile, which is a Go template and often no YAML.
 
-Whole-line directives are dropped, expressions within lines become marks, and what is left is read as YAML; a part
+Whole-line directives are dropped, expressions within lines become marks, and what is left is read as YAML; a document
 that is none even then is read by indentation. Nothing is executed.
 """
 
@@ -13,27 +13,31 @@ from typing import Any
 
 import yaml
 
+from quarterdeck.core.charts.conventions import MAIN_BLOCKS, USUAL_LAYERS
 from quarterdeck.core.charts.keys import classify
 from quarterdeck.core.charts.reading import template
 from quarterdeck.core.charts.reading.document import BOM, LOADER
 
-#: what a helmfile reads that says nothing of its layers
-USUAL = ("values.yaml", "values-{{ .Environment.Name }}.yaml", "values-{{ .Release.Name }}.yaml",
-         "values-{{ .Release.Name }}-{{ .Environment.Name }}.yaml")  # fmt: skip
+#: a document of a helmfile, or a part of it, as YAML gives it
+Loaded = Mapping[str, Any]
 
 _KEY = re.compile(r"""^(?P<indent> *)(?P<quote>["']?)(?P<key>[A-Za-z0-9][\w.-]*)(?P=quote) *:(?: |$)""")
 _RELEASE = re.compile(r"""^ *- *name: *["']?(?P<name>[A-Za-z0-9][\w.-]*)["']? *(?:#.*)?$""")
 _LIST = re.compile(r"\breleases: *\[(?P<names>[^\[\]{}]*)\]")
-
-
-#: a list's entry that is a file's name
-_ITEM = re.compile(r"""^( *- +["']?)(?=[^\s"'#][^#]*\.(?:ya?ml|gotmpl)\b)""")
+#: an entry of a list that is a file's name
+_FILE_ITEM = re.compile(r"""^( *- +["']?)(?=[^\s"'#][^#]*\.(?:ya?ml|gotmpl)\b)""")
+#: the first line of an entry of `releases:`
 _ENTRY = re.compile(r"^ *- *name *:")
-_DECIDES = re.compile(r"^ *(?:- +)?(?:values|valuesTemplate|set|setTemplate|inherit|<<) *:")
-_DEPTH = 60
+#: lines that decide which values a release gets
+_DECIDING = re.compile(r"^ *(?:- +)?(?:values|valuesTemplate|set|setTemplate|inherit|<<) *:")
+_DOCUMENT_MARK = re.compile(r"(?m)^---.*$")
+_DEEPEST = 60  #: keys on a path
 _GLOB = re.compile(r"[*?\[]")
 #: in a file's name; blanks come of a condition that stands on a line with the next entry
-_ODD = re.compile(r"[*?\[\s]")
+_ODD_NAME = re.compile(r"[*?\[\s]")
+_TIMEOUT = re.compile(r"^ +timeout: *(?P<seconds>[0-9]{1,6}) *(?:#.*)?$")
+#: seconds that helm waits for a release where nothing is said (Helm's own default)
+_HELM_TIMEOUT = 300
 
 
 @dataclass(frozen=True)
@@ -52,17 +56,17 @@ class NamedLayer:
         path: relative to the helmfile's folder, or absolute: then it exists on the deploy host only.
         per_environment: the name holds the environment's.
         per_release: the name holds the release's.
-        known: every expression in the name was understood; else the name holds `*`.
+        certain: every expression in the name was understood; else the name holds `*`.
     """
 
     path: str
     per_environment: bool = False
     per_release: bool = False
-    known: bool = True
+    certain: bool = True
 
     @property
     def on_server(self) -> bool:
-        """It is not in this repository."""
+        """Whether it is not in this repository."""
         return self.path.startswith("/")
 
 
@@ -78,31 +82,44 @@ class Helmfile:
         held: the expressions behind the marks.
         doubts: what makes every release's layers uncertain.
         lines: release -> where its entry stands.
+        timeout: seconds that helm waits for a release.
     """
 
     environments: tuple[str, ...]
     installed: Mapping[str, tuple[str, ...]]
-    releases: tuple[Mapping[str, Any], ...]
+    releases: tuple[Loaded, ...]
     state: Mapping[str, object] = field(default_factory=dict)
     held: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     lines: Mapping[str, int] = field(default_factory=dict)
+    timeout: int = _HELM_TIMEOUT
 
     def names(self, environment: str) -> tuple[str, ...]:
         """The releases of an environment."""
-        found: list[str] = []
         listed = self.installed.get(environment)
-        some = any(entry.get("installedTemplate") for entry in self.releases)
+        if not self.releases and listed:
+            return listed
+        names: dict[str, None] = {}
         for entry in self.releases:
             name = self._text(entry.get("name"), environment, "")
-            off = self._text(entry.get("installed"), environment, name).lower() == "false"
-            gated = bool(entry.get("installedTemplate"))  # decides if there is one: it asks the environment's list
-            there = listed is None or name in listed or (some and not gated)
-            if name and name != template.UNKNOWN and (gated or not off) and there:
-                found.append(name)
-        if not self.releases and listed:
-            return tuple(listed)
-        return tuple(dict.fromkeys(found))
+            if name and name != template.UNKNOWN and self._is_installed(entry, name, environment):
+                names[name] = None
+        return tuple(names)
+
+    def _is_installed(self, entry: Loaded, name: str, environment: str) -> bool:
+        """Whether an environment has a release: by its own list, and by what the entry says of itself.
+
+        An `installedTemplate` decides where there is one: in the real charts it asks the environment's list.
+        """
+        listed = self.installed.get(environment)
+        asks_the_list = bool(entry.get("installedTemplate"))
+        switched_off = self._text(entry.get("installed"), environment, name).lower() == "false"
+        if switched_off and not asks_the_list:
+            return False
+        if listed is None or name in listed:
+            return True
+        others_ask = any(other.get("installedTemplate") for other in self.releases)
+        return others_ask and not asks_the_list
 
     def chart(self, environment: str, release: str) -> str:
         """The chart of a release, "" where it is not said."""
@@ -114,49 +131,58 @@ class Helmfile:
         held = list(self.held)
         named = entry.get("values")
         if not entry or entry.get("unread"):
-            named = [template.hold(usual, held) for usual in USUAL]
-        elif not isinstance(named, list):
-            named = []
-        layers = []
-        for text in named:
+            named = [template.hold(usual, held) for usual in USUAL_LAYERS]
+        layers: list[NamedLayer] = []
+        for text in named if isinstance(named, list) else ():
             if not isinstance(text, str):
                 continue
-            path = template.fill(
-                text, held, template.Names(environment, release, str(entry.get("namespace", "")), self.state)
-            )
+            path = template.fill(text, held, self._names(entry, environment, release))
             if not path:
                 continue  # a condition that does not hold here
-            of_environment = template.mentions(text, held, ".Environment.Name")
-            of_release = template.mentions(text, held, ".Release.Name")
-            layers.append(NamedLayer(path, of_environment, of_release, not _GLOB.search(path)))
+            per_environment = template.mentions(text, held, ".Environment.Name")
+            per_release = template.mentions(text, held, ".Release.Name")
+            layers.append(NamedLayer(path, per_environment, per_release, not _GLOB.search(path)))
         return tuple(layers)
 
     def doubt(self, environment: str, release: str) -> Doubt | None:
         """Why the layers of a release in an environment are not certain, None if they are."""
         if self.doubts:
             return self.doubts[0]
-        entry, line = self._entry(environment, release), self.lines.get(release, 0)
+        entry = self._entry(environment, release)
+        reason = self._doubtful_entry(entry, environment, release) or self._doubtful_file(entry, environment, release)
+        return Doubt(reason, self.lines.get(release, 0)) if reason else None
+
+    def _doubtful_entry(self, entry: Loaded, environment: str, release: str) -> str:
+        """What in the entry itself leaves a release's values open, "" if nothing does."""
         if not entry or entry.get("unread"):
-            return Doubt("the helmfile cannot be read", line)
-        same = [e for e in self.releases if self._text(e.get("name"), environment, release) == release]
-        if any(other.get("values") != entry.get("values") for other in same):
-            return Doubt(f"release {release} stands there twice", line)
-        if entry.get("valuesTemplate") or any(map(_sets, _items(entry, "set", "setTemplate", "setString"))):
-            return Doubt(f"release {release} sets values of its own", line)
-        names = template.Names(environment, release, str(entry.get("namespace", "")), self.state)
-        for item in _items(entry, "values"):
+            return "the helmfile cannot be read"
+        same_name = [other for other in self.releases if self._text(other.get("name"), environment, release) == release]
+        if any(other.get("values") != entry.get("values") for other in same_name):
+            return f"release {release} stands there twice"
+        settings = _listed(entry, "set", "setTemplate", "setString")
+        if entry.get("valuesTemplate") or any(_sets_a_tag(setting) for setting in settings):
+            return f"release {release} sets values of its own"
+        return ""
+
+    def _doubtful_file(self, entry: Loaded, environment: str, release: str) -> str:
+        """Which of the files that a release reads is not certain, "" if all are."""
+        names = self._names(entry, environment, release)
+        for item in _listed(entry, "values"):
             if not isinstance(item, str):
-                if _tagged(item):
-                    return Doubt(f"release {release} has a tag in the helmfile itself", line)
+                if _holds_a_tag(item):
+                    return f"release {release} has a tag in the helmfile itself"
                 continue
             path = template.fill(item, list(self.held), names)
-            sure = template.sure(item, self.held, names) and not _ODD.search(path)
-            on_host = path.startswith(("/", "*")) and template.mentions(item, self.held, "requiredEnv")
-            if not sure and not path.startswith("/") and not on_host:
-                return Doubt(f"which files {path or 'a condition'} of release {release} means is not certain", line)
-        return None
+            certain = template.sure(item, self.held, names) and not _ODD_NAME.search(path)
+            named_by_host = path.startswith(("/", "*")) and template.mentions(item, self.held, "requiredEnv")
+            if not certain and not path.startswith("/") and not named_by_host:
+                return f"which files {path or 'a condition'} of release {release} means is not certain"
+        return ""
 
-    def _entry(self, environment: str, release: str) -> Mapping[str, Any]:
+    def _names(self, entry: Loaded, environment: str, release: str) -> template.Names:
+        return template.Names(environment, release, str(entry.get("namespace", "")), self.state)
+
+    def _entry(self, environment: str, release: str) -> Loaded:
         for entry in self.releases:
             if self._text(entry.get("name"), environment, release) == release:
                 return entry
@@ -172,29 +198,60 @@ class Helmfile:
 def read(raw: bytes) -> Helmfile:
     """Read a helmfile; what cannot be understood is left out, nothing is raised."""
     text = raw.decode("utf-8", "replace").removeprefix(BOM).replace("\r\n", "\n").replace("\t", "  ")
-    text = template.replaced(text, lambda all_, words: "\n" * all_.count("\n") if words[:2] == "/*" else all_)
-    flow = _Flow()
-    raw_lines = text.split("\n")
-    lines = list(flow.kept(raw_lines))
+    lines = template.replaced(text, _without_comment).split("\n")
+    directives = _Directives()
+    kept = "\n".join(directives.kept(lines))
     held: list[str] = []
     environments: dict[str, Any] = {}
-    releases: list[Mapping[str, Any]] = []
+    releases: list[Loaded] = []
     state: dict[str, object] = {}
-    for part in re.split(r"(?m)^---.*$", template.hold("\n".join(lines), held)):
+    for part in _DOCUMENT_MARK.split(template.hold(kept, held)):
         document = _load(part)
         environments |= document.get("environments") or {}
-        templates = document.get("templates") if isinstance(document.get("templates"), dict) else {}
-        releases += [_inherited(e, templates or {}) for e in document.get("releases") or () if isinstance(e, dict)]
+        templates = document.get("templates")
+        bases = templates if isinstance(templates, dict) else {}
+        releases += [_inherited(entry, bases) for entry in document.get("releases") or () if isinstance(entry, dict)]
         for item in document.get("values") or ():
             if isinstance(item, dict):
                 state |= item
-    names = tuple(str(n) for n in environments if template.OPEN not in str(n))
-    installed = {n: found for n in names if (found := _installed(environments[n], held, state, n)) is not None}
-    at = {m["name"]: number for number, line in enumerate(raw_lines, 1) if (m := _RELEASE.match(line))}
-    return Helmfile(names, installed, tuple(releases), state, tuple(held), tuple(flow.doubts), at)
+    names = tuple(str(name) for name in environments if template.OPEN not in str(name))
+    return Helmfile(
+        environments=names,
+        installed=_installed(names, environments, held, state),
+        releases=tuple(releases),
+        state=state,
+        held=tuple(held),
+        doubts=tuple(directives.doubts),
+        lines=_lines_of_releases(lines),
+        timeout=_timeout(raw),
+    )
 
 
-class _Flow:
+def _without_comment(whole: str, words: str) -> str:
+    """An expression as it stands; of a comment only its line ends, so that lines keep their numbers."""
+    return "\n" * whole.count("\n") if words.startswith("/*") else whole
+
+
+def _lines_of_releases(lines: Iterable[str]) -> dict[str, int]:
+    """Release -> the line where its (last) entry stands, from 1."""
+    found: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        match = _RELEASE.match(line)
+        if match:
+            found[match["name"]] = number
+    return found
+
+
+def _timeout(raw: bytes) -> int:
+    """Seconds of `helmDefaults.timeout`."""
+    for line in block(raw.decode("utf-8", "replace").splitlines(), "helmDefaults"):
+        match = _TIMEOUT.match(line)
+        if match:
+            return int(match["seconds"])
+    return _HELM_TIMEOUT
+
+
+class _Directives:
     """Takes directives and loops out of a helmfile; a file named under a condition is given the condition.
 
     Attributes:
@@ -203,89 +260,114 @@ class _Flow:
 
     def __init__(self) -> None:
         self.doubts: list[Doubt] = []
-        self._stack: list[tuple[str, ...]] = []
-        self._section = ""
-        self._loop = self._entry = self._values = 0  # how deep, in conditions, an entry and its list of files began
+        self._conditions: list[tuple[str, ...]] = []  # one for each open `if`: what must hold in its present branch
+        self._section = ""  # the top-level key that the lines are below
+        self._open_loops = 0
+        self._depth_of_entry = 0  # how many conditions were open where the entry of a release began
+        self._depth_of_values = 0  # and where its list of files began
 
     def kept(self, lines: Iterable[str]) -> Iterator[str]:
         """The lines that are left."""
         for number, line in enumerate(lines, 1):
-            words = [words for _, _, words in template.actions(line)]
-            heads = [each.split(" ")[0] for each in words]
-            whole = template.directive(line)
-            if self._loop or (whole and "range" in heads):
-                self._loop += sum(head in template.OPENERS for head in heads) - heads.count("end")
-                if self._section == "environments" or _ITEM.match(line) or self._entry_at(line):
+            expressions = [words for _, _, words in template.actions(line)]
+            heads = [words.split(" ")[0] for words in expressions]
+            is_directive = template.directive(line)
+            if self._open_loops or (is_directive and "range" in heads):
+                self._open_loops += sum(head in template.OPENERS for head in heads) - heads.count("end")
+                if self._section == "environments" or _FILE_ITEM.match(line) or self._begins_release(line):
                     self._doubt(f"a loop makes some of its {self._section or 'lines'}", number)
-            elif whole:
-                for each in words:
-                    self._directive(each)
+            elif is_directive:
+                for words in expressions:
+                    self._follow(words)
                 if self._section == "environments" and any(head in template.CONTROL for head in heads):
                     self._doubt("its environments hang on a condition", number)
             else:
                 yield self._guarded(line, number)
 
-    def _entry_at(self, line: str) -> bool:
+    def _begins_release(self, line: str) -> bool:
         return self._section == "releases" and _ENTRY.match(line) is not None
 
     def _doubt(self, reason: str, line: int) -> None:
         self.doubts.append(Doubt(f"the helmfile cannot be read for certain: {reason}", line))
 
-    def _directive(self, words: str) -> None:
+    def _follow(self, words: str) -> None:
+        """Open, turn or close a condition."""
         head, _, rest = words.partition(" ")
         if head in template.OPENERS:
-            self._stack.append((f"when {rest}" if head == "if" else "when ?",))
-        elif head == "else" and self._stack:
-            *before, last = self._stack.pop()
-            other = (f"when {rest[3:]}",) if rest.startswith("if ") else ("when true",)
-            self._stack.append((*before, f"unless {last.partition(' ')[2]}", *other))
-        elif head == "end" and self._stack:
-            self._stack.pop()
+            self._conditions.append((f"when {rest}" if head == "if" else "when ?",))
+        elif head == "else" and self._conditions:
+            *before, last = self._conditions.pop()
+            otherwise = f"when {rest[3:]}" if rest.startswith("if ") else "when true"
+            self._conditions.append((*before, f"unless {last.partition(' ')[2]}", otherwise))
+        elif head == "end" and self._conditions:
+            self._conditions.pop()
 
     def _guarded(self, line: str, number: int) -> str:
-        match = _KEY.match(line)
+        """The line; a file's name with the conditions before it that hold for this entry of the list alone."""
+        match, depth = _KEY.match(line), len(self._conditions)
+        in_releases = self._section in ("releases", "templates")
         if line.startswith("---"):
-            self._section, self._entry, self._values = "", len(self._stack), len(self._stack)
+            self._begin_section("")
         elif match and not match["indent"]:
-            self._section, self._entry, self._values = match["key"], len(self._stack), len(self._stack)
-        elif self._entry_at(line) or (self._section == "templates" and match and len(match["indent"]) <= 2):
-            self._entry = len(self._stack)
-        elif self._section in ("releases", "templates") and _DECIDES.match(line):
-            if len(self._stack) > self._entry:
+            self._begin_section(match["key"])
+        elif self._begins_release(line) or (self._section == "templates" and match and len(match["indent"]) <= 2):
+            self._depth_of_entry = depth
+        elif in_releases and _DECIDING.match(line):
+            if depth > self._depth_of_entry:
                 self._doubt("what a release reads hangs on a condition", number)
-            self._values = len(self._stack)
-        elif self._section in ("releases", "templates") and len(self._stack) > self._values:
-            marks = "".join(f"{{{{ {each} }}}}" for branch in self._stack[self._values :] for each in branch)
-            return _ITEM.sub(lambda found: found[1] + marks, line)
+            self._depth_of_values = depth
+        elif in_releases and depth > self._depth_of_values:
+            marks = "".join(map(_marks, self._conditions[self._depth_of_values :]))
+            return _FILE_ITEM.sub(lambda item: item[1] + marks, line)
         return line
 
+    def _begin_section(self, key: str) -> None:
+        self._section = key
+        self._depth_of_entry = self._depth_of_values = len(self._conditions)
 
-def _items(entry: Mapping[str, Any], *keys: str) -> list[Any]:
-    """The entries of some lists of a release."""
-    return [item for key in keys if isinstance(entry.get(key), list) for item in entry[key]]
+
+def _marks(conditions: Iterable[str]) -> str:
+    """Conditions as expressions."""
+    return "".join(f"{{{{ {condition} }}}}" for condition in conditions)
 
 
-def _sets(item: Any) -> bool:
-    """Whether an entry of `set:` decides a tag."""
-    name = str(item.get("name", "")) if isinstance(item, dict) else ""
+def _listed(entry: Loaded, *keys: str) -> list[Any]:
+    """The items of some lists of a release's entry."""
+    items: list[Any] = []
+    for key in keys:
+        if isinstance(entry.get(key), list):
+            items += entry[key]
+    return items
+
+
+def _sets_a_tag(setting: Any) -> bool:
+    """Whether an item of `set:` decides a tag."""
+    name = str(setting.get("name", "")) if isinstance(setting, dict) else ""
     path = tuple(name.split("."))
-    return bool(name) and (
-        path in (("main_app",), ("app",)) or classify(path, "x", frozenset({"image"}), False) is not None
-    )
+    if not name:
+        return False
+    return _is_main_block(path) or classify(path, "x", frozenset({"image"}), False) is not None
 
 
-def _tagged(value: Any, path: tuple[str, ...] = (), beside: frozenset[str] = frozenset(), listed: bool = False) -> bool:
+def _is_main_block(path: tuple[str, ...]) -> bool:
+    """Whether a value takes the place of a whole main block, and so hides the tag that files have below it."""
+    return len(path) == 1 and path[0] in MAIN_BLOCKS
+
+
+def _holds_a_tag(
+    value: Any, path: tuple[str, ...] = (), siblings: frozenset[str] = frozenset(), in_list: bool = False
+) -> bool:
     """Whether values that stand in the helmfile decide a tag, or hide one."""
-    if len(path) > _DEPTH:
+    if len(path) > _DEEPEST:
         return True
     if isinstance(value, dict):
         keys = frozenset(map(str, value))
-        return any(_tagged(each, (*path, str(key)), keys, listed) for key, each in value.items())
+        return any(_holds_a_tag(item, (*path, str(key)), keys, in_list) for key, item in value.items())
     if isinstance(value, list):
-        return any(_tagged(each, (*path, str(n)), frozenset(), True) for n, each in enumerate(value))
-    if path in (("main_app",), ("app",)):
+        return any(_holds_a_tag(item, (*path, str(number)), in_list=True) for number, item in enumerate(value))
+    if _is_main_block(path):
         return True
-    return bool(path) and classify(path, str(value), beside, listed) is not None
+    return bool(path) and classify(path, str(value), siblings, in_list) is not None
 
 
 def _load(part: str) -> dict[str, Any]:
@@ -301,57 +383,76 @@ def _load(part: str) -> dict[str, Any]:
     return document
 
 
-def _inherited(entry: dict[str, Any], templates: Mapping[str, Any]) -> Mapping[str, Any]:
+def _inherited(entry: dict[str, Any], templates: Loaded) -> Loaded:
     """A release with what it inherits by `inherit: [{template: NAME}]`."""
     for item in entry.get("inherit") or ():
         base = templates.get(str(item.get("template"))) if isinstance(item, dict) else None
         if isinstance(base, dict):
-            own, theirs = entry.get("values") or [], base.get("values") or []
-            entry = {**base, **entry, "values": [*theirs, *own]}
+            own_values, base_values = entry.get("values") or [], base.get("values") or []
+            entry = {**base, **entry, "values": [*base_values, *own_values]}
     return entry
 
 
-def _installed(environment: Any, held: list[str], state: Mapping[str, object], name: str) -> tuple[str, ...] | None:
-    """The releases an environment lists in its values."""
+def _installed(
+    names: Iterable[str], environments: Loaded, held: list[str], state: Mapping[str, object]
+) -> dict[str, tuple[str, ...]]:
+    """Environment -> the releases that it lists in its values, for those that list some."""
+    installed: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        listed = _releases_listed(environments[name])
+        if listed is not None:
+            releases = [template.fill(str(release), held, template.Names(name, "", "", state)) for release in listed]
+            installed[name] = tuple(dict.fromkeys(releases))
+    return installed
+
+
+def _releases_listed(environment: Any) -> list[Any] | None:
+    """The list `releases` in an environment's values, None if there is none."""
     values = environment.get("values") if isinstance(environment, dict) else None
     for item in values if isinstance(values, list) else ():
-        found = item.get("releases") if isinstance(item, dict) else None
-        if isinstance(found, list):
-            names = template.Names(name, "", "", state)
-            return tuple(dict.fromkeys(template.fill(str(r), held, names) for r in found))
+        releases = item.get("releases") if isinstance(item, dict) else None
+        if isinstance(releases, list):
+            return releases
     return None
 
 
 def _by_indentation(lines: list[str]) -> dict[str, Any]:
-    """Environments and releases of a part that is no YAML."""
+    """Environments and releases of a document that is no YAML."""
     document: dict[str, Any] = {}
-    inner = block(lines, "environments")
-    keys = [m for line in inner if (m := _KEY.match(line)) and m["indent"]]
-    depth = min((len(m["indent"]) for m in keys), default=0)
-    environments: dict[str, Any] = {}
-    for line in inner:
-        match = _KEY.match(line)
-        if match and len(match["indent"]) == depth:
-            environments[match["key"]] = None
-        elif environments and (found := _LIST.search(line)):
-            names = [name.strip(" \"'") for name in found["names"].split(",")]
-            environments[list(environments)[-1]] = {"values": [{"releases": [n for n in names if n]}]}
-    releases = [{"name": m["name"]} for line in block(lines, "releases") if (m := _RELEASE.match(line))]
+    environments = _environments_by_indentation(block(lines, "environments"))
     if environments:
         document["environments"] = environments
+    releases = _lines_of_releases(block(lines, "releases"))
     if releases:
-        document["releases"] = [{**release, "unread": True} for release in releases]
+        document["releases"] = [{"name": name, "unread": True} for name in releases]
     return document
+
+
+def _environments_by_indentation(lines: list[str]) -> dict[str, Any]:
+    """Environments with the releases that they list, out of the lines below `environments:`."""
+    keys = [match for line in lines if (match := _KEY.match(line)) and match["indent"]]
+    depth = min((len(match["indent"]) for match in keys), default=0)
+    environments: dict[str, Any] = {}
+    last = ""
+    for line in lines:
+        match = _KEY.match(line)
+        if match and len(match["indent"]) == depth:
+            last = match["key"]
+            environments[last] = None
+        elif last and (listed := _LIST.search(line)):
+            names = [name.strip(" \"'") for name in listed["names"].split(",")]
+            environments[last] = {"values": [{"releases": [name for name in names if name]}]}
+    return environments
 
 
 def block(lines: list[str], key: str) -> list[str]:
     """The lines below a top-level key, of all its occurrences."""
-    found: list[str] = []
+    below: list[str] = []
     inside = False
     for line in lines:
         match = _KEY.match(line)
         if match and not match["indent"]:
             inside = match["key"] == key
         elif inside and line.strip() and not line.lstrip().startswith("#"):
-            found.append(line)
-    return found
+            below.append(line)
+    return below

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from quarterdeck.core.charts.keys import KeyPath
-from quarterdeck.core.charts.reading.layers import ParsedFiles, ReleaseTag, ServiceFiles, ServiceTags, value_at
+from quarterdeck.core.charts.conventions import FLAVOUR_KEY
+from quarterdeck.core.charts.reading.files import ParsedFiles
 from quarterdeck.core.charts.reading.parts import CatalogueImages, ImageGroup, image_groups, matches
-
-#: beside a main tag: the image's variant, which the registry's tag ends with
-_FLAVOUR = "flavour"
+from quarterdeck.core.charts.reading.release_tags import ReleaseTag, ServiceTags, value_at
+from quarterdeck.core.charts.reading.service_files import ServiceFiles
 
 
 @dataclass(frozen=True)
@@ -49,50 +48,60 @@ class PartInFiles:
     files: int = 0
 
 
-def main_parts(service: ServiceFiles, finding: ServiceTags, known: CatalogueImages | None) -> tuple[ImageGroup, ...]:
-    """The parts that hold a main tag, or that the catalogue names."""
-    named = set(known.parts if known else ())
-    return tuple(part for part in image_groups(service, finding, known) if part.main or part.name in named)
+def main_groups(service: ServiceFiles, tags: ServiceTags, catalogued: CatalogueImages) -> tuple[ImageGroup, ...]:
+    """The groups that hold a main tag, or that the catalogue names."""
+    groups = image_groups(service, tags, catalogued)
+    return tuple(group for group in groups if group.main or group.name in catalogued.parts)
 
 
-def found_parts(service: ServiceFiles, finding: ServiceTags, known: CatalogueImages | None) -> tuple[PartInFiles, ...]:
-    """Every part with its images and tags."""
-    return tuple(_found(part, known) for part in main_parts(service, finding, known))
-
-
-def _found(part: ImageGroup, known: CatalogueImages | None) -> PartInFiles:
+def part_in_files(group: ImageGroup, catalogued: CatalogueImages) -> PartInFiles:
+    """A group as a part of the service: its images by the catalogue's names, and its tags."""
     tags: dict[str, dict[str, None]] = {}
-    for row in part.rows:
-        tags.setdefault(row.release.environment, {})[row.scalar.tag] = None
-    images = tuple(dict.fromkeys(filter(None, (_name(row, known) for row in part.rows))))
-    files = len({scalar.file for scalar in part.scalars})
-    return PartInFiles(part.name, images, {e: tuple(found) for e, found in tags.items()}, files)
+    for release_tag in group.release_tags:
+        tags.setdefault(release_tag.release.environment, {})[release_tag.scalar.tag] = None
+    images = dict.fromkeys(image_name(release_tag, catalogued) for release_tag in group.release_tags)
+    return PartInFiles(
+        name=group.name,
+        images=tuple(image for image in images if image),
+        tags={environment: tuple(of_environment) for environment, of_environment in tags.items()},
+        files=len({scalar.file for scalar in group.scalars}),
+    )
 
 
 def release_images(
-    shelf: ParsedFiles, rows: Iterable[ReleaseTag], known: CatalogueImages | None
+    files: ParsedFiles, release_tags: Iterable[ReleaseTag], catalogued: CatalogueImages
 ) -> tuple[ReleaseImage, ...]:
-    """What rows make a release run; where nobody knows an image's name, nothing."""
-    found = []
-    for row in rows:
-        name = _name(row, known)
+    """What tags make a release run; where nobody knows an image's name, nothing."""
+    images: dict[ReleaseImage, None] = {}
+    for release_tag in release_tags:
+        name = image_name(release_tag, catalogued)
         if name:
-            found.append(ReleaseImage(name, row.scalar.tag, _end(shelf, row, known)))
-    return tuple(dict.fromkeys(found))
+            suffix = _registry_suffix(files, release_tag, catalogued)
+            images[ReleaseImage(name, release_tag.scalar.tag, suffix)] = None
+    return tuple(images)
 
 
-def _name(row: ReleaseTag, known: CatalogueImages | None) -> str:
-    """The catalogue's name of a row's image, else the files'; "" where only the chart knows and no catalogue."""
-    for name in known.images if known else ():
-        if matches(row.image, (name,)):
+def image_name(release_tag: ReleaseTag, catalogued: CatalogueImages) -> str:
+    """The catalogue's name of a tag's image, else the files'; "" where only the chart knows and no catalogue."""
+    for name in catalogued.images:
+        if matches(release_tag.image, (name,)):
             return name
-    return row.image or (known.image if known else "")
+    return release_tag.image or catalogued.image
 
 
-def _end(shelf: ParsedFiles, row: ReleaseTag, known: CatalogueImages | None) -> str:
-    place: KeyPath = (*row.path[:-1], _FLAVOUR)
-    for layer in reversed(row.release.layers):
-        document = None if layer.on_server or not layer.known else shelf.full(layer.real)
-        if document is not None and (flavour := value_at(document.root, place)):
+def is_catalogued(release_tag: ReleaseTag, catalogued: CatalogueImages) -> bool:
+    """Whether the catalogue speaks of a tag's image; the chart's own counts as the service's."""
+    if release_tag.image:
+        return matches(release_tag.image, catalogued.images)
+    return bool(catalogued.image)
+
+
+def _registry_suffix(files: ParsedFiles, release_tag: ReleaseTag, catalogued: CatalogueImages) -> str:
+    """What the registry's tag has beyond the one in git: the image's flavour, else what the catalogue says."""
+    path = (*release_tag.path[:-1], FLAVOUR_KEY)
+    for layer in reversed(release_tag.release.layers):
+        document = None if layer.on_server or not layer.certain else files.document(layer.real)
+        flavour = value_at(document.root, path) if document is not None else ""
+        if flavour:
             return f"-{flavour}"
-    return known.end if known else ""
+    return catalogued.suffix

@@ -1,20 +1,16 @@
-"""Groups the tags of a service into parts: what is built together, by the image that runs it."""
+"""Groups the tags of a service by the image they are of: what is built together moves together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from quarterdeck.core.charts.keys import MAIN_BLOCKS, KeyPath, TagKind, dotted, image_paths, is_repository, short_image
-from quarterdeck.core.charts.reading.document import Scalar
-from quarterdeck.core.charts.reading.layers import (
-    ParsedFiles,
-    ReleaseTag,
-    ServiceFiles,
-    ServiceTags,
-    plain_image,
-    value_at,
-)
+from quarterdeck.core.charts.conventions import MAIN_BLOCKS
+from quarterdeck.core.charts.keys import KeyPath, TagKind, dotted, image_paths, is_repository, short_image
+from quarterdeck.core.charts.reading.document import Document, Scalar
+from quarterdeck.core.charts.reading.files import ParsedFiles
+from quarterdeck.core.charts.reading.release_tags import ReleaseTag, ServiceTags, plain_image, value_at
+from quarterdeck.core.charts.reading.service_files import ServiceFiles
 
 
 @dataclass(frozen=True)
@@ -24,17 +20,26 @@ class CatalogueImages:
     Attributes:
         image: of the service itself, or "".
         parts: name -> images.
-        end: what the tag in the registry has beyond the one in git, where no `flavour` says it.
+        suffix: what the tag in the registry has beyond the one in git, where no `flavour` says it.
     """
 
     image: str = ""
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    end: str = ""
+    suffix: str = ""
 
     @property
     def images(self) -> tuple[str, ...]:
-        """All of them."""
-        return tuple(filter(None, (self.image, *(image for images in self.parts.values() for image in images))))
+        """All of them, the service's own first."""
+        of_parts = [image for images in self.parts.values() for image in images]
+        return tuple(image for image in (self.image, *of_parts) if image)
+
+    def parts_with(self, image: str) -> tuple[str, ...]:
+        """The names of the parts that an image is of."""
+        return tuple(name for name, images in self.parts.items() if matches(image, images))
+
+
+#: where there is no catalogue
+NOTHING_CATALOGUED = CatalogueImages()
 
 
 @dataclass(frozen=True)
@@ -44,139 +49,172 @@ class ImageGroup:
     Attributes:
         name: from the catalogue, else the image's last path element, else the service's or the chart's name.
         images: as the values name them; empty where only the chart knows.
-        rows: what they decide.
+        release_tags: what they decide.
         main: it holds a main tag of the service.
+        identities: what tells its images from others, also where the values do not name them.
     """
 
     name: str
     images: tuple[str, ...]
-    rows: tuple[ReleaseTag, ...]
+    release_tags: tuple[ReleaseTag, ...]
     main: bool
     identities: frozenset[str] = frozenset()
 
     @property
     def scalars(self) -> tuple[Scalar, ...]:
         """Each deciding scalar once, in the order of files and lines."""
-        found = {row.scalar.id: row.scalar for row in self.rows}
-        return tuple(found[key] for key in sorted(found))
-
-
-def identity(row: ReleaseTag) -> str:
-    """What tells one image from another."""
-    if row.image:
-        return row.image
-    return _unnamed(row.kind, row.release.chart, row.path)
-
-
-def _unnamed(kind: TagKind, chart: str, path: KeyPath) -> str:
-    return f"chart:{chart}" if kind is TagKind.MAIN else f"key:{dotted(path[:-1])}"
+        by_id = {release_tag.scalar.id: release_tag.scalar for release_tag in self.release_tags}
+        return tuple(by_id[scalar_id] for scalar_id in sorted(by_id))
 
 
 def image_groups(
-    service: ServiceFiles, finding: ServiceTags, known: CatalogueImages | None = None
+    service: ServiceFiles, tags: ServiceTags, catalogued: CatalogueImages | None = None
 ) -> tuple[ImageGroup, ...]:
-    """The parts of a service: main ones first, helpers left out."""
-    groups = _groups([row for row in finding.rows if row.kind is not TagKind.OTHER], known)
-    names = _names(service, groups, known)
-    parts = []
-    for rows, name in zip(groups, names, strict=True):
-        images = tuple(dict.fromkeys(row.image for row in rows if row.image))
-        main = any(row.kind is TagKind.MAIN for row in rows)
-        parts.append(ImageGroup(name, images, tuple(rows), main, frozenset(map(identity, rows))))
-    if parts and not any(part.main for part in parts):
-        parts = [ImageGroup(p.name, p.images, p.rows, all(map(is_repository, p.images)), p.identities) for p in parts]
-    return tuple(sorted(parts, key=lambda part: not part.main))
+    """The groups of a service: main ones first, helpers left out."""
+    catalogued = catalogued or NOTHING_CATALOGUED
+    of_images = [release_tag for release_tag in tags.release_tags if release_tag.kind is not TagKind.OTHER]
+    divided = _divided(of_images, catalogued)
+    names = _names(service, divided, catalogued)
+    groups = [_group(name, release_tags) for name, release_tags in zip(names, divided, strict=True)]
+    if not any(group.main for group in groups):
+        groups = [replace(group, main=all(map(is_repository, group.images))) for group in groups]
+    return tuple(sorted(groups, key=lambda group: not group.main))
 
 
-def _groups(rows: Sequence[ReleaseTag], known: CatalogueImages | None) -> list[list[ReleaseTag]]:
-    """Rows joined by a scalar they share, an image they share, or a part of the catalogue."""
-    leader: dict[object, object] = {}
+def _group(name: str, release_tags: Sequence[ReleaseTag]) -> ImageGroup:
+    images = dict.fromkeys(release_tag.image for release_tag in release_tags if release_tag.image)
+    main = any(release_tag.kind is TagKind.MAIN for release_tag in release_tags)
+    return ImageGroup(name, tuple(images), tuple(release_tags), main, frozenset(map(_identity, release_tags)))
 
-    def find(item: object) -> object:
-        leader.setdefault(item, item)
-        while leader[item] != item:
-            item = leader[item]
+
+def _identity(release_tag: ReleaseTag) -> str:
+    """What tells one image from another."""
+    if release_tag.image:
+        return release_tag.image
+    return _unnamed(release_tag.kind, release_tag.release.chart, release_tag.path)
+
+
+def _unnamed(kind: TagKind, chart: str, path: KeyPath) -> str:
+    """The identity of an image that the values do not name."""
+    return f"chart:{chart}" if kind is TagKind.MAIN else f"key:{dotted(path[:-1])}"
+
+
+def _divided(release_tags: Sequence[ReleaseTag], catalogued: CatalogueImages) -> list[list[ReleaseTag]]:
+    """Tags joined by a scalar they share, an image they share, or a part of the catalogue."""
+    leaders: dict[object, object] = {}
+
+    def leader(item: object) -> object:
+        leaders.setdefault(item, item)
+        while leaders[item] != item:
+            item = leaders[item]
         return item
 
-    for row in rows:
-        ties: list[object] = [row.scalar.id, identity(row)]
-        ties += [
-            ("part", name) for name, images in (known.parts if known else {}).items() if matches(row.image, images)
-        ]
+    for release_tag in release_tags:
+        ties: list[object] = [release_tag.scalar.id, _identity(release_tag)]
+        ties += [("part", name) for name in catalogued.parts_with(release_tag.image)]
         for tie in ties:
-            leader[find(tie)] = find(row.scalar.id)
-    groups: dict[object, list[ReleaseTag]] = {}
-    for row in rows:
-        groups.setdefault(find(row.scalar.id), []).append(row)
-    return list(groups.values())
+            leaders[leader(tie)] = leader(release_tag.scalar.id)
+    by_leader: dict[object, list[ReleaseTag]] = {}
+    for release_tag in release_tags:
+        by_leader.setdefault(leader(release_tag.scalar.id), []).append(release_tag)
+    return list(by_leader.values())
 
 
 def matches(image: str, wanted: Iterable[str]) -> bool:
     """Whether an image is one of those, whatever registry or folder stands before the shorter name."""
-    return bool(image) and any(
-        image == w or image.endswith(f"/{w}") or w.endswith(f"/{image}") for w in map(plain_image, wanted) if w
-    )
+    if not image:
+        return False
+    for name in map(plain_image, wanted):
+        if name and (image == name or image.endswith(f"/{name}") or name.endswith(f"/{image}")):
+            return True
+    return False
 
 
-def _names(service: ServiceFiles, groups: Sequence[Sequence[ReleaseTag]], known: CatalogueImages | None) -> list[str]:
+def _names(service: ServiceFiles, divided: Sequence[Sequence[ReleaseTag]], catalogued: CatalogueImages) -> list[str]:
     """A name for each group, all different."""
-    sure: list[str] = []
-    for rows in groups:
-        said = [
-            name
-            for name, images in (known.parts if known else {}).items()
-            if any(matches(r.image, images) for r in rows)
-        ]
-        sure.append(said[0] if said else "")
-    charts = {identity(r) for rows in groups for r in rows if identity(r).startswith("chart:")}
-    names = [name or _short(service, rows, len(charts)) for name, rows in zip(sure, groups, strict=True)]
+    catalogue_names = [_catalogue_name(release_tags, catalogued) for release_tags in divided]
+    charts = {identity for release_tags in divided for identity in map(_identity, release_tags)}
+    count_of_charts = sum(identity.startswith("chart:") for identity in charts)
+    names = [
+        name or _short_name(service, release_tags, count_of_charts)
+        for name, release_tags in zip(catalogue_names, divided, strict=True)
+    ]
     doubles = {name for name in names if names.count(name) > 1}
-    for place, name in enumerate(names):
-        if name in doubles and not sure[place]:
-            images = sorted({row.image for row in groups[place] if row.image})
-            names[place] = "+".join(images) or dotted(groups[place][0].path)
+    for number, release_tags in enumerate(divided):
+        if names[number] in doubles and not catalogue_names[number]:
+            images = sorted({release_tag.image for release_tag in release_tags if release_tag.image})
+            names[number] = "+".join(images) or dotted(release_tags[0].path)
     return names
 
 
-def _short(service: ServiceFiles, rows: Sequence[ReleaseTag], charts: int) -> str:
-    images = list(dict.fromkeys(short_image(row.image) for row in rows if row.image))
+def _catalogue_name(release_tags: Sequence[ReleaseTag], catalogued: CatalogueImages) -> str:
+    """The first part of the catalogue that one of these tags is of, "" if there is none."""
+    for name, images in catalogued.parts.items():
+        if any(matches(release_tag.image, images) for release_tag in release_tags):
+            return name
+    return ""
+
+
+def _short_name(service: ServiceFiles, release_tags: Sequence[ReleaseTag], count_of_charts: int) -> str:
+    images = {short_image(release_tag.image) for release_tag in release_tags if release_tag.image}
     if images:
         return "+".join(sorted(images))
-    first = rows[0]
+    first = release_tags[0]
     if first.kind is TagKind.MAIN:
-        return service.name if charts <= 1 else short_image(first.release.chart) or service.name
-    named = [key for key in first.path[:-1] if key not in (*MAIN_BLOCKS, "image")]
-    return named[-1] if named else first.path[0]
+        return service.name if count_of_charts <= 1 else short_image(first.release.chart) or service.name
+    keys = [key for key in first.path[:-1] if key not in (*MAIN_BLOCKS, "image")]
+    return keys[-1] if keys else first.path[0]
 
 
-def unread(shelf: ParsedFiles, service: ServiceFiles, finding: ServiceTags, part: ImageGroup) -> tuple[Scalar, ...]:
-    """Scalars of a part that no release gets: higher layers override them everywhere.
+def overridden_scalars(
+    files: ParsedFiles, service: ServiceFiles, tags: ServiceTags, group: ImageGroup
+) -> tuple[Scalar, ...]:
+    """Scalars of a group that no release gets: higher layers override them everywhere.
 
     Only those in the service's own folder: a shared file's tag is not this service's where it decides nothing here.
     """
-    live = {row.scalar.id for row in finding.rows}
-    wanted = {row.path for row in part.rows}
-    plain = {
-        layer.real
-        for r in service.releases
-        for layer in r.layers
-        if not layer.per_environment and not layer.per_release
-    }
-    shared = [d for real in service.values if real in plain and (d := shelf.full(real)) is not None]
-    charts = tuple(dict.fromkeys(release.chart for release in service.releases))
+    deciding = {release_tag.scalar.id for release_tag in tags.release_tags}
+    paths = {release_tag.path for release_tag in group.release_tags}
+    shared_layers = _shared_layers(files, service)
     found: dict[tuple[str, int], Scalar] = {}
-    for real in dict.fromkeys(layer.real for release in service.releases for layer in release.layers):
-        inside = any(real.startswith(f"{home}/") for home in service.homes.values())
-        others = [name for name in shelf.tree.sharers.get(real, ()) if name != service.name]
-        document = shelf.full(real) if inside and not others else None
-        for path, scalar in (document.scalars() if document else {}).items():
-            if path not in wanted or scalar.id in live or scalar.null or document is None:
+    for document in _own_layers(files, service):
+        for path, scalar in document.scalars().items():
+            if path not in paths or scalar.id in deciding or scalar.null:
                 continue
-            places = image_paths(path)
-            named = (value_at(d.root, place) for d in (document, *shared) for place in places)
-            image = plain_image(scalar.name or next(filter(None, named), ""))
-            kind = finding.kinds[path]
-            names = {image} if image else {_unnamed(kind, chart, path) for chart in charts}
-            if names & part.identities:
+            image = _image_named(path, scalar, (document, *shared_layers))
+            charts = {release.chart for release in service.releases}
+            identities = {image} if image else {_unnamed(tags.kinds[path], chart, path) for chart in charts}
+            if identities & group.identities:
                 found[scalar.id] = scalar
-    return tuple(found[key] for key in sorted(found))
+    return tuple(found[scalar_id] for scalar_id in sorted(found))
+
+
+def _image_named(path: KeyPath, scalar: Scalar, documents: Sequence[Document]) -> str:
+    """The image of a tag as the scalar itself or one of these files names it, "" if none does."""
+    if scalar.name:
+        return plain_image(scalar.name)
+    for document in documents:
+        for image_path in image_paths(path):
+            if image := value_at(document.root, image_path):
+                return plain_image(image)
+    return ""
+
+
+def _shared_layers(files: ParsedFiles, service: ServiceFiles) -> list[Document]:
+    """The values files that every release in every environment reads, in the service's order of files."""
+    plain: set[str] = set()
+    for release in service.releases:
+        plain |= {layer.real for layer in release.layers if not layer.per_environment and not layer.per_release}
+    documents = (files.document(real) for real in service.values if real in plain)
+    return [document for document in documents if document is not None]
+
+
+def _own_layers(files: ParsedFiles, service: ServiceFiles) -> Iterator[Document]:
+    """The files of all layers that lie in the service's folder and are read by no other service."""
+    reals = dict.fromkeys(layer.real for release in service.releases for layer in release.layers)
+    for real in reals:
+        inside = any(real.startswith(f"{home}/") for home in service.homes.values())
+        shared = any(name != service.name for name in files.sharers_of(real))
+        document = files.document(real) if inside and not shared else None
+        if document is not None:
+            yield document

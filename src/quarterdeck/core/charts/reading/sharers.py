@@ -34,7 +34,7 @@ class Folders:
     links: Mapping[str, str]
 
     @cached_property
-    def known(self) -> frozenset[str]:
+    def all_paths(self) -> frozenset[str]:
         """Every path that leads to a file."""
         return frozenset((*self.paths, *self.links))
 
@@ -44,7 +44,7 @@ class Folders:
         if not path.startswith(f"{self.services_dir}/") or len(parts) < 2:
             return ""
         deep = len(parts) > 2 and any(
-            f"{self.services_dir}/{parts[0]}/{parts[1]}/{name}" in self.known for name in HELMFILE_NAMES
+            f"{self.services_dir}/{parts[0]}/{parts[1]}/{name}" in self.all_paths for name in HELMFILE_NAMES
         )
         name = parts[1] if deep else parts[0]
         return "" if name.startswith("_") else name
@@ -52,20 +52,20 @@ class Folders:
     @cached_property
     def helmfiles(self) -> Mapping[str, str]:
         """Path of a service's helmfile -> its real path."""
-        found = (path for path in self.known if path.rpartition("/")[2] in HELMFILE_NAMES)
-        return {path: self.links.get(path, path) for path in found if self.owner(path)}
+        helmfiles = (path for path in self.all_paths if path.rpartition("/")[2] in HELMFILE_NAMES)
+        return {path: self.links.get(path, path) for path in helmfiles if self.owner(path)}
 
     @cached_property
     def below(self) -> Mapping[str, tuple[str, ...]]:
         """Name of a folder below services_dir, or of a service in it -> the paths there."""
-        found: dict[str, dict[str, None]] = {}
+        paths_by_name: dict[str, dict[str, None]] = {}
         start = f"{self.services_dir}/"
-        for path in self.known:
+        for path in self.all_paths:
             first, slash, _ = path.removeprefix(start).partition("/")
             if slash and path.startswith(start):
                 for name in {first, self.owner(path)} - {""}:
-                    found.setdefault(name, {})[path] = None
-        return {name: tuple(paths) for name, paths in found.items()}
+                    paths_by_name.setdefault(name, {})[path] = None
+        return {name: tuple(paths) for name, paths in paths_by_name.items()}
 
 
 class Sharers(Mapping[str, tuple[str, ...]]):
@@ -81,13 +81,11 @@ class Sharers(Mapping[str, tuple[str, ...]]):
         self._contents = contents
 
     def __getitem__(self, path: str) -> tuple[str, ...]:
-        at = (path, *self._leading.get(path, ()))
-        names = {self.folders.owner(each) for each in at}
-        names |= {
-            owner
-            for owner, named in self._naming
-            if named in at or (_WILD.search(named) and any(self._meant(owner, named, each) for each in at))
-        }
+        paths = (path, *self._links_to.get(path, ()))
+        names = {self.folders.owner(one) for one in paths}
+        for owner, named in self._named_outside:
+            if named in paths or (_WILD.search(named) and any(self._meant(owner, named, one) for one in paths)):
+                names.add(owner)
         return tuple(sorted(names - {""}))
 
     def __iter__(self) -> Iterator[str]:
@@ -98,12 +96,12 @@ class Sharers(Mapping[str, tuple[str, ...]]):
 
     def reach(self, service: str) -> tuple[frozenset[str], dict[str, str]]:
         """The real files that a service's folder and its helmfile reach, and the links on the way there."""
-        at = dict.fromkeys(self.folders.below.get(service, ()))
-        for owner, named in self._naming:
+        paths = dict.fromkeys(self.folders.below.get(service, ()))
+        for owner, named in self._named_outside:
             if owner == service:
-                at |= dict.fromkeys(self._matching(owner, named))
-        links = {path: self.folders.links[path] for path in at if path in self.folders.links}
-        return frozenset(links.get(path, path) for path in at), links
+                paths |= dict.fromkeys(self._matching(owner, named))
+        links = {path: self.folders.links[path] for path in paths if path in self.folders.links}
+        return frozenset(links.get(path, path) for path in paths), links
 
     def around(self, service: str) -> tuple[frozenset[str], dict[str, str]]:
         """The same with what those services reach who share one of the files: all that an edit may have an effect on.
@@ -111,42 +109,53 @@ class Sharers(Mapping[str, tuple[str, ...]]):
         What they in turn share with others cannot be changed by an edit for this service, and is not followed.
         """
         files, links = self.reach(service)
-        for other in sorted({name for path in files for name in self[path]} - {service}):
-            more, theirs = self.reach(other)
-            files, links = files | more, links | theirs
+        others: set[str] = set()
+        for path in files:
+            others.update(self[path])
+        for other in sorted(others - {service}):
+            files_of_other, links_of_other = self.reach(other)
+            files, links = files | files_of_other, links | links_of_other
         return files, dict(sorted(links.items()))
 
     def _meant(self, owner: str, named: str, path: str) -> bool:
         """Whether a pattern means a path; another service's own folder it means only by that folder's name."""
-        whose = self.folders.owner(path)
-        return fnmatch.fnmatchcase(path, named) and (whose in ("", owner) or whose in named.split("/"))
+        owner_of_path = self.folders.owner(path)
+        in_reach = owner_of_path in ("", owner) or owner_of_path in named.split("/")
+        return in_reach and fnmatch.fnmatchcase(path, named)
 
     def _matching(self, owner: str, named: str) -> Collection[str]:
         if not _WILD.search(named):
-            return (named,) if named in self.folders.known else ()
+            return (named,) if named in self.folders.all_paths else ()
         fits = re.compile(fnmatch.translate(named)).match
-        return [path for path in self.folders.known if fits(path) and self._meant(owner, named, path)]
+        return [path for path in self.folders.all_paths if fits(path) and self._meant(owner, named, path)]
 
     @cached_property
-    def _leading(self) -> Mapping[str, tuple[str, ...]]:
-        found: dict[str, list[str]] = {}
+    def _links_to(self) -> Mapping[str, tuple[str, ...]]:
+        """Real path -> the links that lead to it."""
+        links: dict[str, list[str]] = {}
         for link, real in self.folders.links.items():
-            found.setdefault(real, []).append(link)
-        return {real: tuple(links) for real, links in found.items()}
+            links.setdefault(real, []).append(link)
+        return {real: tuple(leading) for real, leading in links.items()}
 
     @cached_property
-    def _naming(self) -> tuple[tuple[str, str], ...]:
+    def _named_outside(self) -> tuple[tuple[str, str], ...]:
         """(service, path or pattern of paths outside its folder that its helmfile names)."""
-        found: dict[tuple[str, str], None] = {}
+        named_by: dict[tuple[str, str], None] = {}
         for path, real in self.folders.helmfiles.items():
-            text = self._contents.get(real, b"").decode("utf-8", "replace").replace("\r\n", "\n")
-            text = _BASES.sub("", template.replaced(template.plain(text), lambda _, words: _wild(words)))
-            for word in _WORD.findall(text):
-                named = word.lstrip("[").rstrip("],")
-                if "../" in named and named.endswith((".yaml", ".yml", ".gotmpl")):
-                    outside = posixpath.normpath(posixpath.join(posixpath.dirname(path), named))
-                    found[self.folders.owner(path), outside] = None
-        return tuple(found)
+            owner, folder = self.folders.owner(path), posixpath.dirname(path)
+            for named in _relative_files(self._contents.get(real, b"")):
+                named_by[owner, posixpath.normpath(posixpath.join(folder, named))] = None
+        return tuple(named_by)
+
+
+def _relative_files(helmfile: bytes) -> Iterator[str]:
+    """The values files outside its folder that a helmfile names, as it names them; `*` for what it leaves open."""
+    text = template.plain(helmfile.decode("utf-8", "replace").replace("\r\n", "\n"))
+    text = _BASES.sub("", template.replaced(text, lambda _, words: _wild(words)))
+    for word in _WORD.findall(text):
+        named = word.lstrip("[").rstrip("],")
+        if "../" in named and named.endswith((".yaml", ".yml", ".gotmpl")):
+            yield named
 
 
 def _wild(words: str) -> str:

@@ -9,21 +9,31 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+#: characters of no language, between which the number of an expression stands that was taken out
 OPEN, CLOSE = "\ue000", "\ue001"
+#: stands for each character of an expression that YAML must not see
 MASK = "\ue000"
-_RAW = re.compile(r"\{\{-?\s*`([^`]*)`\s*-?\}\}")
-_HELD = re.compile(f"{OPEN}(\\d+){CLOSE}")
-_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*"|`[^`]*`|[()|]|[^\s()|]+)')
+#: the value of an expression that is not understood
 UNKNOWN = "*"
+#: words that begin what ends with `end`
 OPENERS = frozenset({"if", "range", "with", "define", "block"})
 CONTROL = OPENERS | {"else", "end"}
+#: an expression that quotes another for a later pass
+_QUOTED = re.compile(r"\{\{-?\s*`([^`]*)`\s*-?\}\}")
+_HELD = re.compile(f"{OPEN}(\\d+){CLOSE}")
+_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*"|`[^`]*`|[()|]|[^\s()|]+)')
 
+#: of an expression; None if it is not understood
 Value = str | bool | None
 
 
 @dataclass(frozen=True)
 class Names:
-    """What expressions may name."""
+    """What expressions may name.
+
+    Attributes:
+        state: plain values of the helmfile's own state.
+    """
 
     environment: str = ""
     release: str = ""
@@ -53,48 +63,50 @@ def actions(text: str) -> Iterator[tuple[int, int, str]]:
 
 def replaced(text: str, new: Callable[[str, str], str]) -> str:
     """The text with each expression replaced by what *new* makes of its whole text and its words."""
-    out: list[str] = []
-    last = 0
+    pieces: list[str] = []
+    end_of_last = 0
     for start, end, words in actions(text):
-        out += text[last:start], new(text[start:end], words)
-        last = end
-    return "".join((*out, text[last:]))
+        pieces += text[end_of_last:start], new(text[start:end], words)
+        end_of_last = end
+    return "".join((*pieces, text[end_of_last:]))
 
 
 def plain(text: str) -> str:
     """The text with expressions that only quote one for a later pass replaced by that one."""
-    return _RAW.sub(r"\1", text)
+    return _QUOTED.sub(r"\1", text)
 
 
 def directive(line: str) -> bool:
     """Whether a line holds expressions and blanks only, but for a comment behind them."""
-    last, any_ = 0, False
+    end_of_last = 0
     for start, end, _ in actions(line):
-        if line[last:start].strip():
+        if line[end_of_last:start].strip():
             break
-        last, any_ = end, True
-    rest = line[last:].strip()
-    return any_ and (not rest or rest.startswith("#"))
+        end_of_last = end
+    rest = line[end_of_last:].strip()
+    return end_of_last > 0 and (not rest or rest.startswith("#"))
 
 
 def conditions(text: str) -> int:
     """The line of the first condition or loop, 0 if there is none: what stands around it is not always there."""
-    found = (start for start, _, words in actions(text) if words.split(" ", 1)[0] in CONTROL)
-    return next((text.count("\n", 0, start) + 1 for start in found), 0)
+    for start, _, words in actions(text):
+        if words.split(" ", 1)[0] in CONTROL:
+            return text.count("\n", 0, start) + 1
+    return 0
 
 
 def masked(text: str) -> str:
     """The text of what is no YAML with its expressions as comments (whole lines) and filler (within a line)."""
+    return "\n".join(map(_masked_line, text.split("\n")))
 
-    def one(line: str) -> str:
-        if "{{" not in line:
-            return line
-        body = line.removesuffix("\r")
-        if directive(body) and "#" not in body:
-            return "#" * len(body) + line[len(body) :]
-        return replaced(line, lambda whole, _: MASK * len(whole))
 
-    return "\n".join(map(one, text.split("\n")))
+def _masked_line(line: str) -> str:
+    if "{{" not in line:
+        return line
+    body = line.removesuffix("\r")
+    if directive(body) and "#" not in body:
+        return "#" * len(body) + line[len(body) :]
+    return replaced(line, lambda whole, _: MASK * len(whole))
 
 
 def hold(text: str, held: list[str]) -> str:
@@ -107,51 +119,77 @@ def hold(text: str, held: list[str]) -> str:
     return replaced(plain(text), keep)
 
 
-def fill(text: str, held: list[str], names: Names) -> str:
-    """The text with its expressions evaluated; what is not understood becomes `*`."""
-    if OPEN not in text:
-        return text
-    out: list[str] = []
-    branches: list[list[Value]] = []  # [this branch is taken, some branch was taken]
+class _Branches:
+    """The conditions that are open at a place of a text."""
 
-    def taken() -> bool:
-        return all(bool(branch[0]) for branch in branches)
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._open: list[tuple[bool, bool]] = []  # (this branch is taken, some branch so far was taken)
 
-    for number, piece in enumerate(_HELD.split(text)):
-        if number % 2 == 0:
-            if taken():
-                out.append(piece)
-            continue
-        words = held[int(piece)]
+    @property
+    def taken(self) -> bool:
+        """Whether what stands here is part of the text."""
+        return all(is_taken for is_taken, _ in self._open)
+
+    def follow(self, words: str) -> bool:
+        """Open, turn or close a condition; False if the expression does none of that."""
         head, _, rest = words.partition(" ")
         if head in ("if", "when", "unless"):
-            truth = bool(evaluate(rest, names)) != (head == "unless")
-            branches.append([truth, truth])
-        elif head == "else" and branches:
-            truth = not branches[-1][1] and (not rest.startswith("if ") or bool(evaluate(rest[3:], names)))
-            branches[-1] = [truth, bool(branches[-1][1]) or truth]
-        elif head == "end" and branches:
-            branches.pop()
-        elif taken():
-            value = evaluate(words, names)
-            out.append(UNKNOWN if value is None else str(value).lower() if isinstance(value, bool) else value)
-    return "".join(out)
+            holds = bool(evaluate(rest, self._names)) != (head == "unless")
+            self._open.append((holds, holds))
+        elif head == "else" and self._open:
+            _, some_taken = self._open[-1]
+            holds = not some_taken and (not rest.startswith("if ") or bool(evaluate(rest[3:], self._names)))
+            self._open[-1] = (holds, some_taken or holds)
+        elif head == "end" and self._open:
+            self._open.pop()
+        else:
+            return False
+        return True
+
+
+def fill(text: str, held: Sequence[str], names: Names) -> str:
+    """The text with its expressions evaluated; what is not understood becomes `*`.
+
+    Args:
+        held: the expressions behind the marks in the text.
+    """
+    if OPEN not in text:
+        return text
+    pieces: list[str] = []
+    branches = _Branches(names)
+    for number, piece in enumerate(_HELD.split(text)):
+        if number % 2 == 0:  # what stands between the marks
+            if branches.taken:
+                pieces.append(piece)
+            continue
+        words = held[int(piece)]
+        if not branches.follow(words) and branches.taken:
+            pieces.append(_shown(evaluate(words, names)))
+    return "".join(pieces)
+
+
+def _shown(value: Value) -> str:
+    """A value as a template writes it."""
+    if value is None:
+        return UNKNOWN
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def mentions(text: str, held: Sequence[str], word: str) -> bool:
     """Whether an expression of the text names something, e.g. `.Environment.Name`."""
-    found = (held[int(number)] for number in _HELD.findall(text))
-    return any(word in words for words in found if not words.startswith(("when ", "unless ")))
+    expressions = (held[int(number)] for number in _HELD.findall(text))
+    return any(word in words for words in expressions if not words.startswith(("when ", "unless ")))
 
 
 def sure(text: str, held: Sequence[str], names: Names) -> bool:
     """Whether every condition of the text is understood, and none of it hangs on values that others may set."""
     for number in _HELD.findall(text):
-        head, _, rest = held[int(number)].removeprefix("else ").partition(" ")
-        asks = head in ("if", "when", "unless")
-        if ".Values" in held[int(number)] or ".StateValues" in held[int(number)]:
+        words = held[int(number)]
+        if ".Values" in words or ".StateValues" in words:
             return False
-        if asks and evaluate(rest, names) is None:
+        head, _, condition = words.removeprefix("else ").partition(" ")
+        if head in ("if", "when", "unless") and evaluate(condition, names) is None:
             return False
     return True
 
@@ -192,7 +230,7 @@ def _command(tokens: list[str], names: Names, piped: tuple[Value, ...]) -> tuple
 def _term(word: str, names: Names) -> Value:
     if word[:1] in ('"', "`"):
         return word[1:-1].replace('\\"', '"')
-    known: dict[str, Value] = {
+    variables: dict[str, Value] = {
         ".Environment.Name": names.environment,
         ".Release.Name": names.release,
         ".Release.Namespace": names.namespace,
@@ -201,8 +239,8 @@ def _term(word: str, names: Names) -> Value:
         "false": False,
     }
     word = word.removeprefix("$") if word.startswith("$.") else word
-    if word in known:
-        return known[word]
+    if word in variables:
+        return variables[word]
     parts = word.split(".")
     if parts[:2] in (["", "Values"], ["", "StateValues"]) and len(parts) == 3:
         value = (names.state or {}).get(parts[2])
@@ -220,12 +258,10 @@ def _call(name: str, given: list[Value]) -> Value:
 
 
 def _printf(form: Value, *given: Value) -> Value:
-    parts = str(form).split("%s")
-    return (
-        None
-        if len(parts) != len(given) + 1
-        else parts[0] + "".join(f"{v}{p}" for v, p in zip(given, parts[1:], strict=True))
-    )
+    first, *others = str(form).split("%s")
+    if len(others) != len(given):
+        return None
+    return first + "".join(f"{value}{text}" for value, text in zip(given, others, strict=True))
 
 
 _FUNCTIONS: dict[str, Callable[..., Value]] = {
