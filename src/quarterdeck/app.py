@@ -7,6 +7,7 @@ import concurrent.futures
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from quarterdeck.chat import Heard, Transport
@@ -18,6 +19,8 @@ from quarterdeck.core.model.errors import QuarterdeckError, TemporaryError
 from quarterdeck.core.model.person import Actor
 from quarterdeck.core.rollout.state import OVER, State
 from quarterdeck.core.worker.deployer import Deployer
+from quarterdeck.core.worker.questions import tend_questions
+from quarterdeck.core.worker.recovery import recover
 from quarterdeck.core.world import World
 from quarterdeck.engine import Engine, Service
 
@@ -145,13 +148,13 @@ class App:
     async def _prepare(self) -> Mapping[str, Service]:
         """Open the store, take up rollouts, and say what is to be kept running."""
         self._parts = parts = await self._open_parts()
-        for rollout in await parts.deployer.recover():
+        for rollout in await recover(parts.world, parts.deployer):
             log.info("taking up #%s %s again", rollout.number, rollout.service)
         transports = {f"chat-{name}": transport.run for name, transport in self.transports.items()}
         return {
             "hearing": self._listen,
             "housekeeping": self._keep_house,
-            "tending": parts.deployer.tend,
+            "tending": partial(tend_questions, parts.world),
             "announcements": parts.announcements.run,
             "warming": self._warm,
             **transports,

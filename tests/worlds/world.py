@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,12 +31,15 @@ from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.ports.event_stream import EventStream
 from quarterdeck.core.redaction.redactor import Redactor
+from quarterdeck.core.rollout.pipeline import PIPELINES, Pipelines
 from quarterdeck.core.rollout.records import Briefing
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rules.rulebook import RULES
 from quarterdeck.core.rules.ruling import Rule
 from quarterdeck.core.situation import Surveyor
+from quarterdeck.core.steps import PERFORM, Perform
 from quarterdeck.core.worker.deployer import Deployer
+from quarterdeck.core.worker.recovery import recover
 from quarterdeck.core.world import Limits, World
 from quarterdeck.testing.charts import FakeCharts
 from quarterdeck.testing.files import MemoryFiles
@@ -208,6 +211,8 @@ class Deck:
 
     voice = _VOICE
     rules: Sequence[Rule] = RULES
+    pipelines: Pipelines = PIPELINES
+    perform: Mapping[str, Perform] = PERFORM
 
     def __init__(self, merge: MergeMode = MergeMode.GATE, limits: Limits = LIMITS, ask_first: int = 0) -> None:
         self.registry = FakeRegistry()
@@ -225,7 +230,7 @@ class Deck:
         self.charts = FakeCharts(self.repository)
         self.runner = FakeRunner(host.play)
         self.files = MemoryFiles()
-        self.store = MemoryStore("first", self.clock.now)
+        self.store = MemoryStore("first", self.clock.now, self.pipelines)
         self.redactor = Redactor([SECRET], [])
         self.limits, self.ask_first = limits, ask_first
         self.fate = Fate()
@@ -252,12 +257,13 @@ class Deck:
             redactor=self.redactor,
             limits=self.limits,
             rules=self.rules,
+            pipelines=self.pipelines,
             ask_first=self.ask_first,
             deploy_host_name="deploy1003",
         )
         self.dossiers = Dossiers(self.world.store, self.world.files, self.world.host)
         self.surveyor = Surveyor(self.world.charts, self.world.host, self.world.store)
-        self.deployer = Deployer(self.world)
+        self.deployer = Deployer(self.world, self.perform)
         self.desk = Actions(self.world, self.deployer)
         self.answers = Answers(self.world, PAGE)
         self.reception = Reception(self.desk, self.answers, Preview(self.world, self.desk.orders))
@@ -281,7 +287,7 @@ class Deck:
         await self.deployer.close()
         self.store = self.store.reborn(f"after {len(self.store.tables.audit)}")
         self.build()
-        return await self.deployer.recover()
+        return await recover(self.world, self.deployer)
 
     def actor(self, name: str = "alice", room: str = "#deploy", account: str | None = "") -> Actor:
         """Somebody, identified by his own name unless told otherwise."""

@@ -16,6 +16,7 @@ from quarterdeck.core.ports.runner import Runner
 from quarterdeck.core.ports.store import Store
 from quarterdeck.core.ports.voice import Voice
 from quarterdeck.core.redaction.redactor import Redactor
+from quarterdeck.core.rollout.pipeline import PIPELINES, Pipelines
 from quarterdeck.core.rules.rulebook import RULES
 from quarterdeck.core.rules.ruling import Rule
 
@@ -68,5 +69,6 @@ class World:
     redactor: Redactor
     limits: Limits = Limits()
     rules: Sequence[Rule] = RULES
+    pipelines: Pipelines = PIPELINES
     ask_first: int = 3
     deploy_host_name: str = "deploy"

@@ -14,6 +14,7 @@ from quarterdeck.core.model.line import Line
 from quarterdeck.core.ports.store import AuditRow, HeldTarget, OutboxRow
 from quarterdeck.core.rollout import holding, packing
 from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.pipeline import PIPELINES, Pipelines
 from quarterdeck.core.rollout.refusals import NotReadable
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import OVER, State
@@ -43,10 +44,10 @@ class Tables:
     """Number -> why, of rollouts that are to be taken for written by a newer version."""
 
 
-def _kept(rollout: Rollout) -> Rollout:
+def _kept(rollout: Rollout, pipelines: Pipelines) -> Rollout:
     """The rollout as it comes back from a disk, so that what JSON cannot hold is refused here too."""
     steps = [packing.pack_step(step) for step in rollout.steps]
-    return packing.unpack(packing.pack(rollout), steps, rollout.stop)
+    return packing.unpack(packing.pack(rollout), steps, rollout.stop, pipelines)
 
 
 class MemoryStore:
@@ -55,12 +56,14 @@ class MemoryStore:
     Args:
         incarnation: word of this "process".
         now: the clock, aware UTC.
+        pipelines: the kinds of rollout that can be read.
 
     Attributes:
         tables: what is stored; `reborn` shares it, as a new process would find it.
     """
 
-    def __init__(self, incarnation: str, now: Callable[[], datetime]) -> None:
+    def __init__(self, incarnation: str, now: Callable[[], datetime], pipelines: Pipelines = PIPELINES) -> None:
+        self._pipelines = pipelines
         self._incarnation = incarnation
         self._now = now
         self._shared = [Tables()]
@@ -72,7 +75,7 @@ class MemoryStore:
 
     def reborn(self, incarnation: str) -> MemoryStore:
         """The store as the next process finds it."""
-        store = MemoryStore(incarnation, self._now)
+        store = MemoryStore(incarnation, self._now, self._pipelines)
         store._shared = self._shared
         return store
 
@@ -96,7 +99,7 @@ class MemoryStore:
             if any(known.id == rollout.id for known in t.rollouts.values()):
                 raise StaleError(f"rollout {rollout.id} was accepted before")
             rollout = replace(rollout, number=max(t.rollouts, default=0) + 1, stop="")
-            t.rollouts[rollout.number] = _kept(rollout)
+            t.rollouts[rollout.number] = _kept(rollout, self._pipelines)
             for other in takeover:
                 ended = holding.taken_over(t.rollouts.get(other), other, rollout, self._now())
                 t.rollouts[other] = ended
@@ -122,7 +125,7 @@ class MemoryStore:
                 raise StaleError(f"#{old.number} was moved by somebody else first")
             version = max(new.version, old.version + 1)
             new = replace(new, number=old.number, version=version, stop=now.stop)
-            t.rollouts[new.number] = _kept(new)
+            t.rollouts[new.number] = _kept(new, self._pipelines)
             self._hold(t, new, write_set)
             self._say(t, lines)
             verb = holding.move_between(old.state, new.state)

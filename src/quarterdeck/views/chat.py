@@ -95,9 +95,9 @@ class ChatVoice:
     # -- one method an event: the words its template needs -----------------------------------------------------
 
     def _accepted(self, rollout: Rollout, plan: Any) -> dict[str, Any]:
-        git_has_it = plan.already or rollout.kind is Kind.APPLY
+        git_has_it = plan.already or rollout.kind == Kind.APPLY
         return {
-            "kind": rollout.kind.value,
+            "kind": str(rollout.kind),
             "commits": rollout.briefing.commits,
             "gate": not git_has_it,
             "usual": rollout.briefing.usual_gate,
@@ -151,6 +151,7 @@ class ChatVoice:
             "pending_tag": listed_tags(
                 {runs.get(place, "") for runs in running for place in late} - {rollout.tag}, suffix
             ),
+            "checked": bool(checks),
             "git_only": not any(s.name == StepName.APPLY for s in rollout.steps),
             "next": next,
         }

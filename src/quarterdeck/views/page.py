@@ -17,11 +17,12 @@ from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.rollout.debts import Debt
 from quarterdeck.core.rollout.intent import spoken_target
+from quarterdeck.core.rollout.pipeline import PIPELINES
 from quarterdeck.core.rollout.records import GatePassed
 from quarterdeck.core.rollout.refusals import NotReadable
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import OVER, State
-from quarterdeck.core.rollout.step import Step, StepName, StepState
+from quarterdeck.core.rollout.step import Step, StepState
 from quarterdeck.views import words
 
 #: state -> colour class and one sentence
@@ -36,8 +37,8 @@ BANNERS: Mapping[State, tuple[str, str]] = {
 }
 #: state -> seconds after which a browser looks again; a page that people read stays as it is
 REFRESH: Mapping[State, int] = {State.PLANNED: 3, State.RUNNING: 3, State.WAITING: 60}
-#: on the page the gate is CI's; ours is a question
-SHOWN: Mapping[str, str] = {StepName.GATE: "ask"}
+#: what the page calls steps whose names would mislead
+SHOWN: Mapping[str, str] = {name: kind.shown for name, kind in PIPELINES.steps.items() if kind.shown}
 STEP_WORDS = {StepState.TODO: "", StepState.INTENDED: "under way"}
 _NEEDY = frozenset({State.WAITING, State.FAILED, State.UNKNOWN})
 #: unchanged lines around a changed one, and the most lines of one object; the whole diff is one link away

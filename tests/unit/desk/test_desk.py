@@ -13,6 +13,7 @@ from quarterdeck.core.model.errors import TemporaryError
 from quarterdeck.core.rollout.rollout import Kind
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import StepName
+from quarterdeck.core.worker.questions import tend_questions
 from quarterdeck.testing.review import Gate
 from tests.worlds.saying import asked
 from tests.worlds.world import LIMITS, NEW, NEWER, OLD, Deck, Fate, hanging
@@ -158,7 +159,7 @@ async def test_a_stop_that_meets_the_question_being_opened_closes_it(deck: Deck)
     """The flag came between the diff and the question: the question closes by itself."""
     number = await asked(deck)
     await deck.store.raise_stop(number, "bob")
-    tending = asyncio.create_task(deck.deployer.tend())
+    tending = asyncio.create_task(tend_questions(deck.world))
     await deck.until(lambda: deck.rollout(number).ended)
     tending.cancel()
     await asyncio.gather(tending, return_exceptions=True)

@@ -13,12 +13,12 @@ from quarterdeck.core.model.change import Change, ChangeStatus, Vote
 from quarterdeck.core.model.person import Person
 from quarterdeck.core.rollout import codec
 from quarterdeck.core.rollout.codec import UnreadableError
-from quarterdeck.core.rollout.kinds import STEP_KINDS
+from quarterdeck.core.rollout.pipeline import PIPELINES
 from quarterdeck.core.rollout.records import Diffed, PinnedRelease, PlaceDiff, ShownDiff
 from quarterdeck.core.rollout.rollout import Rollout
 
 AT = datetime(2026, 8, 17, 14, 0, tzinfo=UTC)
-RECORDS = [kind for step in STEP_KINDS.values() for kind in (step.intent, step.result) if kind is not None]
+RECORDS = [kind for step in PIPELINES.steps.values() for kind in (step.intent, step.result) if kind is not None]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from quarterdeck.core.model.errors import WrongStateError
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.holding import debtor
 from quarterdeck.core.rollout.naming import change_id, derived, job_name
-from quarterdeck.core.rollout.pipeline import retried
+from quarterdeck.core.rollout.pipeline import PIPELINES
 from quarterdeck.core.rollout.records import Edited
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
 from quarterdeck.core.rollout.state import HOLDING, MOVES, OVER, Move, State
@@ -153,7 +153,7 @@ def test_job_names_are_readable() -> None:
 def test_a_retry_before_the_merge_begins_with_a_new_edit() -> None:
     """Until something is merged all steps are new attempts; APPLY and CHECK are laid out again by DIFF."""
     steps = (EDIT, Step(StepName.MERGE), Step(StepName.SYNC), Step(StepName.DIFF), APPLY)
-    fresh = retried(replace(rollout(State.FAILED), steps=steps))
+    fresh = PIPELINES.retried(replace(rollout(State.FAILED), steps=steps))
     assert [(s.name, s.attempt, s.state) for s in fresh] == [
         (name, 2, StepState.TODO) for name in (StepName.EDIT, StepName.MERGE, StepName.SYNC, StepName.DIFF)
     ]
@@ -164,13 +164,15 @@ def test_a_retry_after_the_merge_begins_with_sync() -> None:
     done = replace(EDIT, state=StepState.DONE), Step(StepName.MERGE, state=StepState.DONE)
     answered = Step(StepName.GATE, stage="canary", state=StepState.DONE)
     steps = (*done, Step(StepName.SYNC, state=StepState.DONE), answered, Step(StepName.GATE), APPLY)
-    fresh = retried(replace(rollout(State.FAILED), steps=steps))
+    fresh = PIPELINES.retried(replace(rollout(State.FAILED), steps=steps))
     assert fresh == (*done, Step(StepName.SYNC, attempt=2), answered, Step(StepName.GATE, attempt=2))
 
 
 def test_a_retry_of_an_apply_begins_with_sync() -> None:
     """A rollout without an edit has nothing before SYNC."""
-    assert retried(replace(rollout(), steps=(Step(StepName.SYNC),))) == (Step(StepName.SYNC, attempt=2),)
+    assert PIPELINES.retried(replace(rollout(), kind=Kind.APPLY, steps=(Step(StepName.SYNC),))) == (
+        Step(StepName.SYNC, attempt=2),
+    )
 
 
 @pytest.mark.parametrize(("part", "owing"), [("", ""), ("orchestrator", "orchestrator"), ("all", "")])

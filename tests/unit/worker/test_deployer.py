@@ -12,6 +12,7 @@ from quarterdeck.core.model.change import ChangeStatus
 from quarterdeck.core.model.errors import ConflictError, TemporaryError
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import StepName
+from quarterdeck.core.worker.questions import tend_questions
 from quarterdeck.testing.review import Gate
 from quarterdeck.testing.runner import FakeJob
 from tests.worlds.world import CHARTS, NEW, NEWER, OLD, VALUES, Deck, hanging, values
@@ -245,7 +246,7 @@ async def test_questions_close_in_time(deck: Deck) -> None:
     await deck.deploy()
     await deck.deploy("citoid production")
     deck.clock.standing = True
-    tending = asyncio.create_task(deck.deployer.tend())
+    tending = asyncio.create_task(tend_questions(deck.world))
     deck.clock.forward(deck.limits.ask_production + 1)
     deck.clock.standing = False
     await deck.until(lambda: deck.rollout(2).ended)

@@ -15,6 +15,7 @@ from quarterdeck.core.rollout import codec, holding, packing
 from quarterdeck.core.rollout.codec import UnreadableError
 from quarterdeck.core.rollout.debts import Debt
 from quarterdeck.core.rollout.packing import PackedStep
+from quarterdeck.core.rollout.pipeline import Pipelines
 from quarterdeck.core.rollout.refusals import NotReadable
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.step import Step
@@ -24,7 +25,7 @@ def columns(rollout: Rollout) -> dict[str, Any]:
     """The row of a rollout without its stop flag, which has a writer of its own."""
     return {
         "service": rollout.service,
-        "kind": rollout.kind.value,
+        "kind": str(rollout.kind),
         "state": rollout.state.value,
         "version": rollout.version,
         "body": packing.pack(rollout),
@@ -37,7 +38,7 @@ def serves(service: str) -> ColumnElement[bool]:
     return func.instr(rollouts.c.services, f" {service} ") > 0
 
 
-def read(c: Connection, rows: Sequence[Row[Any]]) -> tuple[Rollout | NotReadable, ...]:
+def read(c: Connection, rows: Sequence[Row[Any]], pipelines: Pipelines) -> tuple[Rollout | NotReadable, ...]:
     """Rollouts with their steps, in the order of *rows*; in the place of one that does not fit its types why."""
     query = select(steps).where(steps.c.rollout.in_([row.number for row in rows]) & steps.c.position.is_not(None))
     of: dict[int, list[PackedStep]] = {}
@@ -55,25 +56,25 @@ def read(c: Connection, rows: Sequence[Row[Any]]) -> tuple[Rollout | NotReadable
             ended=codec.moment(row.ended) if row.ended else None,
         )
         of.setdefault(row.rollout, []).append(step)
-    return tuple(_unpacked(row, of.get(row.number, ())) for row in rows)
+    return tuple(_unpacked(row, of.get(row.number, ()), pipelines) for row in rows)
 
 
-def _unpacked(row: Row[Any], packed_steps: Sequence[PackedStep]) -> Rollout | NotReadable:
+def _unpacked(row: Row[Any], packed_steps: Sequence[PackedStep], pipelines: Pipelines) -> Rollout | NotReadable:
     try:
-        return packing.unpack(row.body, packed_steps, row.stop)
+        return packing.unpack(row.body, packed_steps, row.stop, pipelines)
     except UnreadableError as error:
         return NotReadable(row.number, str(error))
 
 
-def get(c: Connection, number: int) -> Rollout | NotReadable | None:
+def get(c: Connection, number: int, pipelines: Pipelines) -> Rollout | NotReadable | None:
     """A rollout by number."""
-    rows = read(c, c.execute(select(rollouts).where(rollouts.c.number == number)).all())
+    rows = read(c, c.execute(select(rollouts).where(rollouts.c.number == number)).all(), pipelines)
     return rows[0] if rows else None
 
 
-def holder(c: Connection, number: int) -> Rollout | None:
+def readable(c: Connection, number: int, pipelines: Pipelines) -> Rollout | None:
     """A rollout by number, for words about it; None where it cannot be read."""
-    rollout = get(c, number)
+    rollout = get(c, number, pipelines)
     return None if isinstance(rollout, NotReadable) else rollout
 
 
@@ -119,7 +120,7 @@ def _row_of(number: int, step: Step) -> Any:
     )
 
 
-def hold(c: Connection, rollout: Rollout, write_set: Sequence[tuple[str, str]] | None) -> None:
+def hold(c: Connection, rollout: Rollout, write_set: Sequence[tuple[str, str]] | None, pipelines: Pipelines) -> None:
     """Make the held rows those the state asks for; a write set of None stays while the state may hold one.
 
     Raises:
@@ -137,7 +138,7 @@ def hold(c: Connection, rollout: Rollout, write_set: Sequence[tuple[str, str]] |
         except IntegrityError as error:
             here = (targets.c.service == service) & (targets.c.environment == environment)
             other = c.execute(select(targets.c.number).where(here)).scalar_one()
-            raise holding.busy(f"{service} {environment}", holder(c, other), other) from error
+            raise holding.busy(f"{service} {environment}", readable(c, other, pipelines), other) from error
     if not wanted:
         write_set = ()
     if write_set is None:
@@ -149,7 +150,7 @@ def hold(c: Connection, rollout: Rollout, write_set: Sequence[tuple[str, str]] |
         except IntegrityError as error:
             here = (write_sets.c.file == file) & (write_sets.c.scalar == scalar)
             other = c.execute(select(write_sets.c.number).where(here)).scalar_one()
-            raise holding.busy(f"{file} {scalar}", holder(c, other), other) from error
+            raise holding.busy(f"{file} {scalar}", readable(c, other, pipelines), other) from error
 
 
 def set_debts(c: Connection, add: Sequence[Debt], paid: Sequence[tuple[str, str, str]]) -> None:

@@ -31,6 +31,7 @@ from quarterdeck.core.model.line import Line
 from quarterdeck.core.ports.store import AuditRow, HeldTarget, OutboxRow
 from quarterdeck.core.rollout import codec, holding
 from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.pipeline import PIPELINES, Pipelines
 from quarterdeck.core.rollout.refusals import NotReadable
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import OVER, State
@@ -83,6 +84,7 @@ class SqliteStore:
         path: the file; its folder must exist. `<path>.lock` beside it is the process lock.
         incarnation: random word of this process; rows another incarnation claimed are due again.
         now: the clock, aware UTC.
+        pipelines: the kinds of rollout that can be read.
         max_pages: SQLite's `max_page_count` (4096 bytes each), to prove what a full disk does; None: none.
 
     Attributes:
@@ -92,7 +94,15 @@ class SqliteStore:
         PermanentError: another process has the store, or it was written by a newer Quarterdeck.
     """
 
-    def __init__(self, path: Path, incarnation: str, now: Callable[[], datetime], max_pages: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        incarnation: str,
+        now: Callable[[], datetime],
+        max_pages: int | None = None,
+        pipelines: Pipelines = PIPELINES,
+    ) -> None:
+        self._pipelines = pipelines
         self._incarnation = incarnation
         self._now = now
         self.on_lines: Callable[[frozenset[str]], None] = lambda _: None
@@ -162,12 +172,12 @@ class SqliteStore:
         c.execute(update(rollouts).where(rollouts.c.number == number).values(**rows.columns(rollout)))
         rows.write_steps(c, number, (), rollout.steps)
         for other in takeover:
-            found = rows.holder(c, other)
+            found = rows.readable(c, other, self._pipelines)
             ended = holding.taken_over(found, other, rollout, self._now())
             c.execute(update(rollouts).where(rollouts.c.number == other).values(**rows.columns(ended)))
-            rows.hold(c, ended, ())
+            rows.hold(c, ended, (), self._pipelines)
             self._note(c, rollout.actor, "taken over", ended.note, other)
-        rows.hold(c, rollout, None)
+        rows.hold(c, rollout, None, self._pipelines)
         self._say(c, lines(rollout))
         self._note(c, rollout.actor, "accept", holding.accepted_detail(rollout), number)
         return rollout
@@ -197,7 +207,7 @@ class SqliteStore:
             raise StaleError(f"#{old.number} was moved by somebody else first")
         if new.steps != old.steps:
             rows.write_steps(c, new.number, old.steps, new.steps)
-        rows.hold(c, new, write_set)
+        rows.hold(c, new, write_set, self._pipelines)
         self._say(c, lines)
         verb = holding.move_between(old.state, new.state)
         self._note(c, holding.who_moved(old, new), verb, holding.audit_detail(old, new), new.number)
@@ -215,7 +225,7 @@ class SqliteStore:
 
     async def get(self, number: int) -> Rollout | None:
         """See `ports.Store.get`."""
-        rollout = await self._run(rows.get, number)
+        rollout = await self._run(rows.get, number, self._pipelines)
         if isinstance(rollout, NotReadable):
             raise NotFoundError(rollout)
         return rollout
@@ -227,14 +237,14 @@ class SqliteStore:
             query = query.where(rollouts.c.state.in_([s.value for s in states]))
         if service:
             query = query.where(rows.serves(service))
-        read = await self._run(lambda c: rows.read(c, c.execute(query).all()))
+        read = await self._run(lambda c: rows.read(c, c.execute(query).all(), self._pipelines))
         return tuple(rollout for rollout in read if isinstance(rollout, Rollout))
 
     async def unreadable(self) -> tuple[NotReadable, ...]:
         """See `ports.Store.unreadable`."""
         still_open = rollouts.c.state.not_in([state.value for state in OVER])
         query = select(rollouts).where(still_open).order_by(rollouts.c.number)
-        read = await self._run(lambda c: rows.read(c, c.execute(query).all()))
+        read = await self._run(lambda c: rows.read(c, c.execute(query).all(), self._pipelines))
         return tuple(rollout for rollout in read if isinstance(rollout, NotReadable))
 
     async def holders(self, service: str) -> tuple[HeldTarget, ...]:

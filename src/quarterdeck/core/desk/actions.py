@@ -28,7 +28,6 @@ from quarterdeck.core.orders.orders import Orders
 from quarterdeck.core.ports.runner import JobState
 from quarterdeck.core.rollout.intent import Intent
 from quarterdeck.core.rollout.naming import job_name
-from quarterdeck.core.rollout.pipeline import retried
 from quarterdeck.core.rollout.records import Edited, GateIntent
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
 from quarterdeck.core.rollout.state import HOLDING, Move, State
@@ -36,6 +35,7 @@ from quarterdeck.core.rollout.step import Step, StepName, StepState
 from quarterdeck.core.rules.asking import Answer, matches
 from quarterdeck.core.rules.moments import SaidCommand
 from quarterdeck.core.rules.ruling import permitted
+from quarterdeck.core.steps.take_back import take_back
 from quarterdeck.core.worker.deployer import Deployer
 from quarterdeck.core.world import World
 
@@ -140,7 +140,7 @@ class Actions:
             )
         steps = rollout.steps
         if not await self._job_runs(rollout):
-            steps = retried(rollout)
+            steps = self.world.pipelines.retried(rollout)
         else:
             steps = tuple(
                 replace(s, state=StepState.INTENDED, ended=None) if s.state is StepState.LOST else s for s in steps
@@ -187,7 +187,7 @@ class Actions:
             if not back and not self._may_stop(actor, rollout):
                 continue
             same = set(rollout.targets) == targets and (rollout.tag, rollout.part) == (order.tag, subject.part)
-            if rollout.state is State.WAITING and same and rollout.kind is not Kind.ROLLBACK:
+            if rollout.state is State.WAITING and same and rollout.kind != Kind.ROLLBACK:
                 until = f" until {rollout.deadline:%H:%M}" if rollout.deadline else ""
                 raise BusyError(
                     f"#{rollout.number} ({rollout.actor}) is the same deploy and waits for a confirm{until}. "
@@ -217,7 +217,7 @@ class Actions:
 
     async def _left_open(self, rollout: Rollout, why: str) -> str:
         """Take back the change of a rollout that is over; what remains to be done by hand, if anything."""
-        left = await self.deployer.take_back(rollout, why)
+        left = await take_back(self.world, rollout, why)
         return f"#{rollout.number}: {left}" if left else ""
 
     async def _refuse_if_edited(self, order: Order, takeover: tuple[int, ...]) -> None:
@@ -285,7 +285,7 @@ class Actions:
     def _authorise(self, actor: Actor, rollout: Rollout, verb: str) -> None:
         for member in rollout.subject.members:
             service = self.world.catalogue.services.get(member.service.name, member.service)
-            self._permit(said_command(actor, verb, service, going_back=rollout.kind is Kind.ROLLBACK))
+            self._permit(said_command(actor, verb, service, going_back=rollout.kind == Kind.ROLLBACK))
 
     def _may_stop(self, actor: Actor, rollout: Rollout) -> bool:
         try:
@@ -306,10 +306,8 @@ class Actions:
 
     async def _job_runs(self, rollout: Rollout) -> bool:
         """Whether the host job of the step a rollout was lost in still runs."""
-        step = next(
-            (s for s in rollout.steps if s.name == StepName.APPLY and s.state in (StepState.LOST, StepState.INTENDED)),
-            None,
-        )
+        pipelines, open_states = self.world.pipelines, (StepState.LOST, StepState.INTENDED)
+        step = next((s for s in rollout.steps if pipelines.outlives_us(s) and s.state in open_states), None)
         if step is None:
             return False
         try:
@@ -332,7 +330,7 @@ class Actions:
         step = rollout.current
         if step is None:
             return ""
-        if step.name == StepName.APPLY:
+        if self.world.pipelines.outlives_us(step):
             return f"; helm goes back in {rollout.spoken(step.environment)}, I tell when it has"
         return f" at {step.name}"
 

@@ -340,7 +340,7 @@ def next_commands(rollout: Rollout) -> tuple[str, ...]:
             return (f"!retry {n}", rollout.command("rollback", rollout.targets[0][1]), f"!stop {n}")
         case State.UNKNOWN:
             return (f"!retry {n}", f"!stop {n}")
-        case State.SUCCEEDED if rollout.pending and rollout.kind is Kind.DEPLOY:
+        case State.SUCCEEDED if rollout.pending and rollout.kind == Kind.DEPLOY:
             return (rollout.command("deploy", "production"), f"!status {rollout.title}")
         case _:
             return (f"!status {rollout.title}",)

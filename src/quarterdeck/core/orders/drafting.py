@@ -15,25 +15,20 @@ from quarterdeck.core.model.service import Service
 from quarterdeck.core.orders.order import Order
 from quarterdeck.core.rollout.intent import ALL
 from quarterdeck.core.rollout.records import Briefing
-from quarterdeck.core.rollout.rollout import Kind, Rollout
+from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import State
-from quarterdeck.core.rollout.step import Step, StepName
+from quarterdeck.core.rollout.step import StepName
 from quarterdeck.core.rollout.subject import Subject
 from quarterdeck.core.rules.asking import question
 from quarterdeck.core.rules.reasons import Grounds
 from quarterdeck.core.situation import Situation
-from quarterdeck.core.steps.gate import BEFORE
 from quarterdeck.core.world import World
 
 
 async def drafted(world: World, actor: Actor, order: Order, takeover: tuple[int, ...]) -> Rollout:
     """The rollout, not yet accepted: it has no number and holds nothing."""
     assert actor.person is not None, "the rules let nobody through whom the catalogue does not know"
-    names: tuple[StepName, ...] = (StepName.SYNC, StepName.DIFF, StepName.GATE)
-    if order.kind is not Kind.APPLY:
-        names = (StepName.EDIT, StepName.MERGE, *names)
     rollout_id = secrets.token_hex(8)
-    first = (Step(StepName.GATE, stage=BEFORE),) if order.asking else ()
     running = _running(order.situation)
     bad = next((running[e] for e in order.places if running.get(e) not in ("", order.tag)), "")
     briefing = Briefing(
@@ -63,7 +58,7 @@ async def drafted(world: World, actor: Actor, order: Order, takeover: tuple[int,
         account=f"{actor.network}:{actor.account}",
         home=actor.room or _room_on(actor.network, order.service),
         created=world.clock.now(),
-        steps=(*first, *(Step(name) for name in names)),
+        steps=world.pipelines.first_steps(order.kind, asks_first=order.asking is not None),
         intent=replace(order.intent, reason=world.redactor.text(order.intent.reason)),
         pending=order.pending,
         briefing=briefing,

@@ -64,7 +64,7 @@ class Orders:
         targeted = await self._targeted(intent, kind, requester, services or await self.services(intent.target))
         await _pass(check.of_target(targeted) for check in checks)
         around = targeted.subject
-        if kind is not Kind.APPLY:
+        if kind != Kind.APPLY:
             # files that allow no edit are named before the registry is asked about tags that could not be written
             reaching = await self._reaching(targeted)
             await _pass(check.of_reach(reaching) for check in checks)
@@ -119,7 +119,7 @@ class Orders:
     async def _order(self, surveyed: Surveyed, tag: str) -> Order:
         targeted = surveyed.targeted
         plan = facade.EditPlan(already=True)
-        if targeted.kind is not Kind.APPLY:
+        if targeted.kind != Kind.APPLY:
             plan = await edit_of(targeted.subject, targeted.trees, targeted.places, tag, targeted.intent.pin)
             order_of_places = dict.fromkeys((*surveyed.seen, *plan.effect))
             effect = {place: plan.effect[place] for place in order_of_places if place in plan.effect}

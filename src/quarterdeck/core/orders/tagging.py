@@ -35,12 +35,12 @@ class Tagging:
         """
         targeted, situation = surveyed.targeted, surveyed.situation
         intent, subject, places = targeted.intent, targeted.subject, targeted.places
-        if targeted.kind is Kind.APPLY:
+        if targeted.kind == Kind.APPLY:
             tags = {situation.git.get(place, "") for place in places}
             return tags.pop() if len(tags) == 1 else ""
         if intent.tag:
             return await self._said(intent.tag, subject)
-        if targeted.kind is Kind.ROLLBACK:
+        if targeted.kind == Kind.ROLLBACK:
             return await self.way_back.tag(intent.environment, subject, places, situation)
         environments = self.world.catalogue.environments
         kinds = {environments[subject.at(place)[1]].kind for place in places}

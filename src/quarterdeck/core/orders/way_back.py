@@ -72,7 +72,7 @@ def _replaced(
     """Place -> the tags that the newest rollout which changed anything there found running."""
     replaced: dict[str, frozenset[str]] = {}
     for rollout in rollouts:
-        if rollout.kind is Kind.ROLLBACK:
+        if rollout.kind == Kind.ROLLBACK:
             continue
         for place in places:
             in_rollout = rollout.place(*_target(subject, place))

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from quarterdeck.core.rollout import codec
 from quarterdeck.core.rollout.codec import UnreadableError
-from quarterdeck.core.rollout.kinds import STEP_KINDS, StepKind
+from quarterdeck.core.rollout.pipeline import PIPELINES, Pipelines, StepKind
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.step import Step, StepState
 
@@ -50,14 +50,16 @@ def pack_step(step: Step) -> PackedStep:
     )
 
 
-def unpack(body: str, steps: Sequence[PackedStep], stop: str, kinds: Mapping[str, StepKind] = STEP_KINDS) -> Rollout:
+def unpack(body: str, steps: Sequence[PackedStep], stop: str, pipelines: Pipelines = PIPELINES) -> Rollout:
     """The rollout that was packed.
 
     Raises:
-        UnreadableError: it has a field or a step that this version does not know; the message names it.
+        UnreadableError: it has a field, a step or a kind that this version does not know; the message names it.
     """
     rollout = codec.loads(Rollout, body)
-    return replace(rollout, steps=tuple(_unpacked_step(step, kinds) for step in steps), stop=stop)
+    if rollout.kind not in pipelines.kinds:
+        raise UnreadableError(f"kind {rollout.kind}: unknown")
+    return replace(rollout, steps=tuple(_unpacked_step(step, pipelines.steps) for step in steps), stop=stop)
 
 
 def _unpacked_step(packed: PackedStep, kinds: Mapping[str, StepKind]) -> Step:

@@ -44,6 +44,7 @@ class Rollout:
 
     Attributes:
         id: 16 random hex digits; names things in other systems.
+        kind: what it is for; ours are `Kind`s, each with a pipeline of its own.
         number: for people; 0 until the store gave one.
         subject: what it is about: services, parts, images, environments; as it was when it was asked for.
         environments: its places (`places`), in the order they are served.
@@ -64,7 +65,7 @@ class Rollout:
     """
 
     id: str
-    kind: Kind
+    kind: str
     subject: Subject
     environments: tuple[str, ...]
     tag: str
@@ -163,8 +164,7 @@ class Rollout:
         """Its places where all is done: applied where it had to be, and the pods seen to stay up."""
         states: dict[str, set[StepState]] = {}
         for step in self.steps:
-            if step.name in (StepName.APPLY, StepName.CHECK):
-                states.setdefault(step.environment, set()).add(step.state)
+            states.setdefault(step.environment, set()).add(step.state)
         return tuple(place for place in self.environments if states.get(place) == {StepState.DONE})
 
     def step(self, name: str, environment: str = "", stage: str = "") -> Step | None:

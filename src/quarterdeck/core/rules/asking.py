@@ -34,7 +34,7 @@ def question(asking: Grounds, text: str, digest: str) -> Question:
     Args:
         digest: stands for the whole plan; the code derives from it.
     """
-    words = ["back"] if asking.about.kind is Kind.ROLLBACK else []
+    words = ["back"] if asking.about.kind == Kind.ROLLBACK else []
     words += [reason.code_word for reason in asking.reasons if reason.code_word]
     prefix = "-".join([code_prefix(asking.about.places.values()), *dict.fromkeys(words)])
     return Question(code(digest, prefix), asking.counted, text, digest)

@@ -10,7 +10,6 @@ from typing import Protocol
 from quarterdeck.core.model.environment import Environment
 from quarterdeck.core.model.person import Actor
 from quarterdeck.core.model.service import Service
-from quarterdeck.core.rollout.rollout import Kind
 
 
 class Who(Enum):
@@ -63,7 +62,7 @@ class ProposedOrder:
     """
 
     requester: str
-    kind: Kind
+    kind: str
     service: Service
     places: Mapping[str, Environment]
     tag: str
@@ -122,7 +121,7 @@ class ShownPlan:
     """
 
     requester: str
-    kind: Kind
+    kind: str
     own: str
     places: Mapping[str, Environment]
     differences: Mapping[str, Difference]

@@ -15,6 +15,6 @@ class TakingAwayIsAsked(Rule):
 
     def on_order(self, order: ProposedOrder, now: datetime) -> Ruling:
         """Judge an order."""
-        if order.kind is not Kind.DEPLOY or not order.taken_away:
+        if order.kind != Kind.DEPLOY or not order.taken_away:
             return ALLOW
         return Ask((TakesTagsAway(order.service.name, order.service.suffix, order.taken_away),))

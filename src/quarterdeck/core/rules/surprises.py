@@ -15,6 +15,6 @@ class SurprisesAreAsked(Rule):
 
     def on_plan(self, plan: ShownPlan, now: datetime) -> Ruling:
         """Judge what would be applied."""
-        if plan.kind is Kind.ROLLBACK or not plan.surprises:
+        if plan.kind == Kind.ROLLBACK or not plan.surprises:
             return ALLOW
         return Ask((ChangesMoreThanAsked(plan.surprises),))

@@ -14,9 +14,12 @@ from quarterdeck.core.steps.merge import merge
 from quarterdeck.core.steps.run import Run
 from quarterdeck.core.steps.sync import sync
 
-__all__ = ["PERFORM", "Run"]
+__all__ = ["PERFORM", "Perform", "Run"]
 
-PERFORM: Mapping[str, Callable[[Run, Step], Awaitable[object]]] = {
+#: performs a step: look first, save the intent, act, return what was found
+Perform = Callable[[Run, Step], Awaitable[object]]
+
+PERFORM: Mapping[str, Perform] = {
     StepName.EDIT: edit,
     StepName.MERGE: merge,
     StepName.SYNC: sync,

@@ -9,6 +9,7 @@ from quarterdeck.core.cluster import health
 from quarterdeck.core.model.errors import PermanentError
 from quarterdeck.core.rollout.records import Checked
 from quarterdeck.core.rollout.step import Step, StepName
+from quarterdeck.core.steps.debts import pay
 from quarterdeck.core.steps.evidence import keep_evidence
 from quarterdeck.core.steps.run import Run
 
@@ -33,6 +34,8 @@ async def check(run: Run, step: Step) -> Checked:
         if verdict.health is health.Health.OK:
             result = Checked((verdict.ready, verdict.wanted), verdict.text, verdict.stable, verdict.digest)
             await run.done(step, result, _sal(run, step, verdict))
+            if step.environment in run.rollout.served:
+                await pay(world, run.rollout, [step.environment])
             return result
         if verdict.health is health.Health.BAD:
             await keep_evidence(run, step, verdict, objects)

@@ -61,7 +61,7 @@ async def _refuse_another_tag(run: Run, trees: Mapping[str, Tree]) -> None:
     Raises:
         PermanentError: git gives a place another tag by now.
     """
-    if run.rollout.kind is Kind.APPLY:
+    if run.rollout.kind == Kind.APPLY:
         return
     found = {place: await _tag(run, place, trees) for place in run.rollout.environments}
     other = {place: tag for place, tag in found.items() if tag not in ("", run.rollout.tag)}

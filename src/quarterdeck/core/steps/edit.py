@@ -85,7 +85,7 @@ def plan_edit(run: Run, trees: Mapping[str, Tree]) -> facade.EditPlan:
 def message(rollout: Rollout, identity: str, suffix: str) -> str:
     """The commit message: what, who asked, which rollout; a rollback in Gerrit's revert form."""
     name = rollout.title.removeprefix("@")
-    if rollout.kind is Kind.ROLLBACK:
+    if rollout.kind == Kind.ROLLBACK:
         bad = rollout.briefing.bad_tag
         subject = f'Revert "{name}: bump to {bad}"' if bad else f"{name}: back to {rollout.tag}"
         body = [

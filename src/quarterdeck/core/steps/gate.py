@@ -14,6 +14,7 @@ from quarterdeck.core.model.environment import Environment, EnvironmentKind
 from quarterdeck.core.model.errors import EditRefusedError, NotFoundError, PermanentError, TemporaryError
 from quarterdeck.core.model.question import Question
 from quarterdeck.core.rollout import codec
+from quarterdeck.core.rollout.pipeline import BEFORE
 from quarterdeck.core.rollout.records import Diffed, GateIntent, GatePassed, PlaceDiff
 from quarterdeck.core.rollout.state import Move, State
 from quarterdeck.core.rollout.step import Step, StepState
@@ -23,9 +24,6 @@ from quarterdeck.core.rules.reasons import Grounds
 from quarterdeck.core.rules.ruling import Ask, Refuse, judge
 from quarterdeck.core.steps.describe import references
 from quarterdeck.core.steps.run import Run
-
-#: stage of a gate that stands before EDIT: nothing is written until somebody says yes
-BEFORE = "before"
 
 
 class Paused(Exception):

@@ -9,6 +9,7 @@ from quarterdeck.core.model.change import Change, ChangeStatus, Vote
 from quarterdeck.core.model.errors import ConflictError, PermanentError, StopRequested, TemporaryError
 from quarterdeck.core.rollout.records import Edited, Merged, MergeIntent
 from quarterdeck.core.rollout.step import Step
+from quarterdeck.core.steps.debts import owe
 from quarterdeck.core.steps.limit import prove_change
 from quarterdeck.core.steps.run import Run
 
@@ -58,6 +59,7 @@ async def merge(run: Run, step: Step) -> Merged:
         raise PermanentError(f"change {number} was abandoned by somebody")
     if {path: blob for path, (_, blob, _) in change.files.items()} != edited.blobs:
         raise PermanentError(f"change {number} was merged with another content than ours")
+    await owe(run.world, run.rollout)  # before the merge counts as done: a crash between loses no debt
     return Merged(change.revision, change=number)
 
 
