@@ -148,13 +148,13 @@ class App:
     async def _prepare(self) -> Mapping[str, Service]:
         """Open the store, take up rollouts, and say what is to be kept running."""
         self._parts = parts = await self._open_parts()
-        for rollout in await recover(parts.world, parts.deployer):
+        for rollout in await recover(parts.world.store, parts.world.voice, parts.deployer):
             log.info("taking up #%s %s again", rollout.number, rollout.service)
         transports = {f"chat-{name}": transport.run for name, transport in self.transports.items()}
         return {
             "hearing": self._listen,
             "housekeeping": self._keep_house,
-            "tending": partial(tend_questions, parts.world),
+            "tending": partial(tend_questions, parts.world.store, parts.world.voice, parts.world.clock),
             "announcements": parts.announcements.run,
             "warming": self._warm,
             **transports,

@@ -22,6 +22,7 @@ from quarterdeck.adapters.sal import NoRelay, SalRelay
 from quarterdeck.adapters.store.mortal import open_store
 from quarterdeck.adapters.store.sqlite import SqliteStore
 from quarterdeck.app import App, Parts
+from quarterdeck.assembly import assemble
 from quarterdeck.chat import Heard, Transport
 from quarterdeck.chat.irc.connection import tls_context
 from quarterdeck.chat.irc.transport import IrcTransport
@@ -31,19 +32,13 @@ from quarterdeck.config.catalogue import load as load_catalogue
 from quarterdeck.config.settings import Irc, Settings, load
 from quarterdeck.core.builds.announcements import Announcements, Pace
 from quarterdeck.core.builds.news import BuildNews
-from quarterdeck.core.desk.actions import Actions
-from quarterdeck.core.desk.answers import Answers
-from quarterdeck.core.desk.dispatcher import Reception
-from quarterdeck.core.desk.dossier import Dossiers
-from quarterdeck.core.desk.preview import Preview
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.errors import Refusal
+from quarterdeck.core.model.limits import Limits
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.reason import Reason
 from quarterdeck.core.redaction.redactor import Redactor
-from quarterdeck.core.situation import Surveyor
-from quarterdeck.core.worker.deployer import Deployer
-from quarterdeck.core.world import Limits, World
+from quarterdeck.core.world import World
 from quarterdeck.engine import Engine, Service
 from quarterdeck.logs import redact_logs
 from quarterdeck.views.chat import SAL, ChatVoice
@@ -116,10 +111,9 @@ async def _open_parts(s: Settings, catalogue: Catalogue, engine: Engine, transpo
         ask_first=s.ask_first_rollouts,
         deploy_host_name=host_name,
     )
-    deployer = Deployer(world)
-    actions = Actions(world, deployer)
+    core = assemble(world, s.links)
     pages = Pages(templates, catalogue)
-    site = routes.Site(pages, Dossiers(store, files, host), store, files, world.voice, clock)
+    site = routes.Site(pages, core.dossiers, store, files, world.voice, clock)
     page: Service = partial(routes.serve, site, s.web.host, s.web.port)
 
     async def close() -> None:
@@ -130,15 +124,15 @@ async def _open_parts(s: Settings, catalogue: Catalogue, engine: Engine, transpo
 
     return Parts(
         world=world,
-        dispatcher=Reception(actions, Answers(world, s.links), Preview(world, actions.orders)),
-        deployer=deployer,
+        dispatcher=core.dispatcher,
+        deployer=core.deployer,
         announcements=Announcements(
             catalogue=catalogue,
             review=reviews,
             registry=images,
             store=store,
             clock=clock,
-            news=BuildNews(catalogue, store, Surveyor(world.charts, host, store), world.voice),
+            news=BuildNews(catalogue, store, core.surveyor, world.voice),
             events=events(s),
             pace=Pace(patience=s.build_deadline_s),
         ),

@@ -8,22 +8,20 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from quarterdeck.assembly import assemble
 from quarterdeck.chat.irc.lines import TEXT_BYTES
 from quarterdeck.chat.irc.transport import IrcTransport
 from quarterdeck.core.builds.announcements import Announcements, Pace
 from quarterdeck.core.builds.news import BuildNews
 from quarterdeck.core.charts.facade import effective
-from quarterdeck.core.desk.actions import Actions
-from quarterdeck.core.desk.answers import Answers
-from quarterdeck.core.desk.dispatcher import Reception
-from quarterdeck.core.desk.dossier import Dossiers
-from quarterdeck.core.desk.preview import Preview
 from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.catalogue import Catalogue, ChartsRepository, MergeMode
 from quarterdeck.core.model.environment import Environment, EnvironmentKind
 from quarterdeck.core.model.errors import Refusal
+from quarterdeck.core.model.limits import Limits
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.person import Actor, Person
 from quarterdeck.core.model.reason import Reason
@@ -36,11 +34,9 @@ from quarterdeck.core.rollout.records import Briefing
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rules.rulebook import RULES
 from quarterdeck.core.rules.ruling import Rule
-from quarterdeck.core.situation import Surveyor
-from quarterdeck.core.steps import PERFORM, Perform
-from quarterdeck.core.worker.deployer import Deployer
+from quarterdeck.core.steps import Perform
 from quarterdeck.core.worker.recovery import recover
-from quarterdeck.core.world import Limits, World
+from quarterdeck.core.world import World
 from quarterdeck.testing.charts import FakeCharts
 from quarterdeck.testing.files import MemoryFiles
 from quarterdeck.testing.host import FakeHost
@@ -212,7 +208,7 @@ class Deck:
     voice = _VOICE
     rules: Sequence[Rule] = RULES
     pipelines: Pipelines = PIPELINES
-    perform: Mapping[str, Perform] = PERFORM
+    more_steps: Mapping[str, Perform] = MappingProxyType({})
 
     def __init__(self, merge: MergeMode = MergeMode.GATE, limits: Limits = LIMITS, ask_first: int = 0) -> None:
         self.registry = FakeRegistry()
@@ -261,12 +257,9 @@ class Deck:
             ask_first=self.ask_first,
             deploy_host_name="deploy1003",
         )
-        self.dossiers = Dossiers(self.world.store, self.world.files, self.world.host)
-        self.surveyor = Surveyor(self.world.charts, self.world.host, self.world.store)
-        self.deployer = Deployer(self.world, self.perform)
-        self.desk = Actions(self.world, self.deployer)
-        self.answers = Answers(self.world, PAGE)
-        self.reception = Reception(self.desk, self.answers, Preview(self.world, self.desk.orders))
+        core = assemble(self.world, PAGE, self.more_steps)
+        self.dossiers, self.surveyor, self.deployer = core.dossiers, core.surveyor, core.deployer
+        self.desk, self.answers, self.reception = core.actions, core.answers, core.dispatcher
 
     def announcing(self, events: EventStream, pace: Pace | None = None) -> Announcements:
         """What announces builds of this world."""
@@ -287,7 +280,7 @@ class Deck:
         await self.deployer.close()
         self.store = self.store.reborn(f"after {len(self.store.tables.audit)}")
         self.build()
-        return await recover(self.world, self.deployer)
+        return await recover(self.world.store, self.world.voice, self.deployer)
 
     def actor(self, name: str = "alice", room: str = "#deploy", account: str | None = "") -> Actor:
         """Somebody, identified by his own name unless told otherwise."""

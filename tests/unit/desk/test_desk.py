@@ -159,7 +159,7 @@ async def test_a_stop_that_meets_the_question_being_opened_closes_it(deck: Deck)
     """The flag came between the diff and the question: the question closes by itself."""
     number = await asked(deck)
     await deck.store.raise_stop(number, "bob")
-    tending = asyncio.create_task(tend_questions(deck.world))
+    tending = asyncio.create_task(tend_questions(deck.world.store, deck.world.voice, deck.clock))
     await deck.until(lambda: deck.rollout(number).ended)
     tending.cancel()
     await asyncio.gather(tending, return_exceptions=True)

@@ -14,7 +14,7 @@ from quarterdeck.core.rollout.pipeline import PIPELINES, Pipeline, Pipelines, St
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import Step, StepState
-from quarterdeck.core.steps import PERFORM, Run
+from quarterdeck.core.steps.run import Run
 from quarterdeck.views.page import Pages
 from tests.worlds.world import TEMPLATES, Deck, rolled
 
@@ -61,7 +61,7 @@ class Deckhand(Deck):
     @staticmethod
     async def sand(run: Run, step: Step) -> Sanded:
         """Nothing to save beforehand."""
-        await run.world.clock.sleep(1.0)
+        await run.clock.sleep(1.0)
         return Sanded(grit=120)
 
     @staticmethod
@@ -78,7 +78,7 @@ class Deckhand(Deck):
             Deckhand.hull[name] = "navy"
         return Coated(Deckhand.hull[name])
 
-    perform: ClassVar = {**PERFORM, "sand": sand, "coat": coat}
+    more_steps: ClassVar = {"sand": sand, "coat": coat}
 
     async def paint(self) -> Rollout:
         """Accept a painting and drive it to its rest."""

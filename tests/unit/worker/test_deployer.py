@@ -246,7 +246,7 @@ async def test_questions_close_in_time(deck: Deck) -> None:
     await deck.deploy()
     await deck.deploy("citoid production")
     deck.clock.standing = True
-    tending = asyncio.create_task(tend_questions(deck.world))
+    tending = asyncio.create_task(tend_questions(deck.world.store, deck.world.voice, deck.clock))
     deck.clock.forward(deck.limits.ask_production + 1)
     deck.clock.standing = False
     await deck.until(lambda: deck.rollout(2).ended)

@@ -35,7 +35,7 @@ from quarterdeck.core.rollout.step import Step, StepName, StepState
 from quarterdeck.core.rules.asking import Answer, matches
 from quarterdeck.core.rules.moments import SaidCommand
 from quarterdeck.core.rules.ruling import permitted
-from quarterdeck.core.steps.take_back import take_back
+from quarterdeck.core.steps.take_back import Withdrawal
 from quarterdeck.core.worker.deployer import Deployer
 from quarterdeck.core.world import World
 
@@ -45,10 +45,11 @@ _RESTING = {State.WAITING, State.FAILED, State.UNKNOWN}
 class Actions:
     """Commands that change something. Each returns the line to say; empty when the rollout itself speaks."""
 
-    def __init__(self, world: World, deployer: Deployer) -> None:
+    def __init__(self, world: World, deployer: Deployer, withdrawal: Withdrawal) -> None:
         self.world = world
         self.orders = Orders(world)
         self.deployer = deployer
+        self.withdrawal = withdrawal
 
     async def deploy(self, actor: Actor, text: str) -> str:
         """`!deploy SERVICE ENV [TAG]`: edit, merge, sync, diff, gate, apply, check."""
@@ -217,7 +218,7 @@ class Actions:
 
     async def _left_open(self, rollout: Rollout, why: str) -> str:
         """Take back the change of a rollout that is over; what remains to be done by hand, if anything."""
-        left = await take_back(self.world, rollout, why)
+        left = await self.withdrawal.take_back(rollout, why)
         return f"#{rollout.number}: {left}" if left else ""
 
     async def _refuse_if_edited(self, order: Order, takeover: tuple[int, ...]) -> None:

@@ -2,77 +2,69 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
-
 from quarterdeck.core.cluster import health
 from quarterdeck.core.model.errors import PermanentError
+from quarterdeck.core.model.limits import Limits
+from quarterdeck.core.model.line import Line
+from quarterdeck.core.ports.host import Host
+from quarterdeck.core.ports.registry import Registry
 from quarterdeck.core.rollout.records import Checked
 from quarterdeck.core.rollout.step import Step, StepName
-from quarterdeck.core.steps.debts import pay
-from quarterdeck.core.steps.evidence import keep_evidence
+from quarterdeck.core.steps.debts import DebtBook
+from quarterdeck.core.steps.evidence import EvidenceKeeper
+from quarterdeck.core.steps.expected_pods import expected_pods
 from quarterdeck.core.steps.run import Run
 
 
-async def check(run: Run, step: Step) -> Checked:
-    """Look at the pods until they are proven or hopeless.
+class CheckStep:
+    """Looks at the pods until they are proven or hopeless."""
 
-    Raises:
-        PermanentError: they are bad for longer than the grace, or not ready within the deadline.
-    """
-    world, limits = run.world, run.world.limits
-    step = await run.intend(step)
-    wanted = await wanted_pods(run, step, applied=True)
-    memory, begun, told = health.Memory(), world.clock.now(), world.clock.now()
-    while True:
-        objects = await run.patiently(
-            "the cluster", lambda: world.host.objects(*run.at(step.environment)), limits.check
-        )
-        now = world.clock.now()
-        verdict = health.judge(objects, wanted, memory, now)
-        memory = verdict.memory
-        if verdict.health is health.Health.OK:
-            result = Checked((verdict.ready, verdict.wanted), verdict.text, verdict.stable, verdict.digest)
-            await run.done(step, result, _sal(run, step, verdict))
-            if step.environment in run.rollout.served:
-                await pay(world, run.rollout, [step.environment])
-            return result
-        if verdict.health is health.Health.BAD:
-            await keep_evidence(run, step, verdict, objects)
-        if verdict.health is health.Health.BAD and verdict.terminal:
-            raise PermanentError(verdict.text)
-        if (now - begun).total_seconds() > limits.check:
-            raise PermanentError(f"no verdict after {limits.check:.0f} s: {verdict.text}")
-        if (now - told).total_seconds() > limits.still:
-            told = now
-            await run.say("still", words_=f"{run.rollout.spoken(step.environment)} {verdict.text}")
-        await run.pause(limits.poll)
+    def __init__(
+        self, host: Host, registry: Registry, debts: DebtBook, evidence: EvidenceKeeper, limits: Limits
+    ) -> None:
+        self.host, self.registry, self.debts, self.evidence, self.limits = host, registry, debts, evidence, limits
 
+    async def perform(self, run: Run, step: Step) -> Checked:
+        """Prove a place and stage; where it was the last of its place, the place owes nothing more.
 
-async def wanted_pods(run: Run, step: Step, applied: bool) -> health.Expected:
-    """What the pods of this step must be: the images that git makes the stage's releases run, by their digests."""
-    diffed, limits = run.rollout.records.diffed, run.world.limits
-    assert diffed is not None, "DIFF comes before"
-    place_diff = diffed.places[step.environment]
-    releases = place_diff.stage_releases(step.stage)
-    images: dict[str, frozenset[str]] = {}
-    for release in releases:
-        for reference in place_diff.images.get(release, ()):
-            name, _, tag = reference.rpartition(":")
-            look = partial(run.world.registry.digest, name, tag)
-            digest = diffed.digests.get(reference) or await run.patiently("the registry", look, limits.check)
-            images[reference] = frozenset({digest} if digest else ())
-    return health.Expected(
-        releases=frozenset(releases),
-        images=images,
-        grace=limits.grace,
-        soak=limits.soak,
-        applied=applied,
-    )
+        Raises:
+            PermanentError: they are bad for longer than the grace, or not ready within the deadline.
+        """
+        step = await run.intend(step)
+        verdict = await self._proof(run, step)
+        checked = Checked((verdict.ready, verdict.wanted), verdict.text, verdict.stable, verdict.digest)
+        await run.done(step, checked, _sal_lines(run, step, verdict))
+        if step.environment in run.rollout.served:
+            await self.debts.pay(run.rollout, [step.environment])
+        return checked
+
+    async def _proof(self, run: Run, step: Step) -> health.Verdict:
+        limits, clock = self.limits, run.clock
+        expected = await expected_pods(run, step, self.registry, limits, applied=True)
+        memory, begun, told = health.Memory(), clock.now(), clock.now()
+        while True:
+            objects = await run.patiently(
+                "the cluster", lambda: self.host.objects(*run.at(step.environment)), limits.check
+            )
+            now = clock.now()
+            verdict = health.judge(objects, expected, memory, now)
+            memory = verdict.memory
+            if verdict.health is health.Health.OK:
+                return verdict
+            if verdict.health is health.Health.BAD:
+                await self.evidence.keep(run, step, verdict, objects)
+            if verdict.health is health.Health.BAD and verdict.terminal:
+                raise PermanentError(verdict.text)
+            if (now - begun).total_seconds() > limits.check:
+                raise PermanentError(f"no verdict after {limits.check:.0f} s: {verdict.text}")
+            if (now - told).total_seconds() > limits.still:
+                told = now
+                await run.say("still", words_=f"{run.rollout.spoken(step.environment)} {verdict.text}")
+            await run.pause(limits.poll)
 
 
-def _sal(run: Run, step: Step, verdict: health.Verdict) -> Any:
+def _sal_lines(run: Run, step: Step, verdict: health.Verdict) -> tuple[Line, ...]:
     """DONE closes a START, so only where something was applied."""
     if run.rollout.step(StepName.APPLY, step.environment, step.stage) is None:
         return ()
-    return run.world.voice.lines("sal_done", run.rollout, step=step, pods=[verdict.ready, verdict.wanted])
+    return run.voice.lines("sal_done", run.rollout, step=step, pods=[verdict.ready, verdict.wanted])

@@ -6,53 +6,168 @@ import asyncio
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from quarterdeck.core.charts import facade
 from quarterdeck.core.charts.members import known, plain_images, release_images
 from quarterdeck.core.cluster import diff_reader as reader
 from quarterdeck.core.cluster import releases as listing
-from quarterdeck.core.model.errors import EditRefusedError, NotFoundError, PermanentError
+from quarterdeck.core.model.errors import EditRefusedError, PermanentError
+from quarterdeck.core.model.limits import Limits
 from quarterdeck.core.model.place import joined, slug
 from quarterdeck.core.model.tag import short_tag
-from quarterdeck.core.ports.charts import Tree
+from quarterdeck.core.ports.charts import Charts, Tree
+from quarterdeck.core.ports.files import Files
+from quarterdeck.core.ports.host import Host, Release
+from quarterdeck.core.ports.registry import Registry
+from quarterdeck.core.redaction.redactor import Redactor
 from quarterdeck.core.rollout.naming import job_name
 from quarterdeck.core.rollout.records import STAGES, Diffed, DiffIntent, PlaceDiff
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.step import Step, StepName
 from quarterdeck.core.steps.describe import describe, expected, references
+from quarterdeck.core.steps.jobs import HostJobs
+from quarterdeck.core.steps.reading import digests_of, trees_at
 from quarterdeck.core.steps.run import Run
 
-
-async def diff(run: Run, step: Step) -> Diffed:
-    """Diff all environments, say the changed lines, and lay out the APPLY and CHECK steps that follow.
-
-    Raises:
-        PermanentError: helmfile failed, or the two copies of a diff differ.
-    """
-    synced = run.rollout.records.synced
-    assert synced is not None, "SYNC comes before"
-    commit = synced.commit
-    step = await run.intend(step, DiffIntent(commit))
-    trees = await run.trees(commit, run.world.limits.diff)
-    await _refuse_another_tag(run, trees)
-    diffs = [asyncio.create_task(_one(run, step, place, commit, trees)) for place in run.rollout.environments]
-    try:
-        place_diffs = await asyncio.gather(*diffs)
-    finally:  # one that failed leaves no other behind
-        for task in diffs:
-            task.cancel()
-        await asyncio.gather(*diffs, return_exceptions=True)
-    image_references = [reference for place_diff in place_diffs for reference in _references_of(place_diff)]
-    digests = await run.digests(image_references)
-    result = Diffed(commit, digests, dict(zip(run.rollout.environments, place_diffs, strict=True)))
-    lines = run.world.voice.lines("diff", run.rollout, found=result.places)
-    # in one move: a diff that is done without the steps it calls for would look like a rollout with nothing to do
-    await run.done(step, result, lines, follow=layout(run.rollout, result))
-    return result
+#: lines of helmfile's log that a failure tells
+_TOLD_LINES = 3
 
 
-def _references_of(place_diff: PlaceDiff) -> list[str]:
-    return [reference for references in place_diff.images.values() for reference in references]
+class DiffStep:
+    """Diffs on the deploy host, in a job for each place."""
+
+    def __init__(
+        self,
+        charts: Charts,
+        registry: Registry,
+        host: Host,
+        jobs: HostJobs,
+        files: Files,
+        redactor: Redactor,
+        limits: Limits,
+    ) -> None:
+        self.charts, self.registry, self.host = charts, registry, host
+        self.jobs, self.files, self.redactor, self.limits = jobs, files, redactor, limits
+
+    async def perform(self, run: Run, step: Step) -> Diffed:
+        """Diff all environments, say the changed lines, and lay out the APPLY and CHECK steps that follow.
+
+        Raises:
+            PermanentError: helmfile failed, or the two copies of a diff differ.
+        """
+        synced = run.rollout.records.synced
+        assert synced is not None, "SYNC comes before"
+        commit = synced.commit
+        step = await run.intend(step, DiffIntent(commit))
+        trees = await trees_at(run, self.charts, commit, self.limits.diff)
+        await _refuse_another_tag(run, trees)
+        place_diffs = await self._of_all_places(run, step, commit, trees)
+        references_shown: list[str] = []
+        for place_diff in place_diffs.values():
+            for references_of_release in place_diff.images.values():
+                references_shown += references_of_release
+        diffed = Diffed(commit, await digests_of(self.registry, references_shown), place_diffs)
+        lines = run.voice.lines("diff", run.rollout, found=diffed.places)
+        # in one move: a diff that is done without the steps it calls for would look like a rollout with nothing to do
+        await run.done(step, diffed, lines, follow=layout(run.rollout, diffed))
+        return diffed
+
+    async def _of_all_places(
+        self, run: Run, step: Step, commit: str, trees: Mapping[str, Tree]
+    ) -> dict[str, PlaceDiff]:
+        """Place -> its diff, all taken side by side; one that fails leaves no other behind."""
+        places = run.rollout.environments
+        diffing = [asyncio.create_task(self._of_place(run, step, place, commit, trees)) for place in places]
+        try:
+            return dict(zip(places, await asyncio.gather(*diffing), strict=True))
+        finally:
+            for task in diffing:
+                task.cancel()
+            await asyncio.gather(*diffing, return_exceptions=True)
+
+    async def _of_place(self, run: Run, step: Step, place: str, commit: str, trees: Mapping[str, Tree]) -> PlaceDiff:
+        rollout, log = run.rollout, f"{slug(place)}.diff.log"
+        images = await self._images(run, place, trees)
+        job = job_name(rollout, replace(step, environment=place))
+        raw = await self._taken_on_the_host(run, place, job, commit, log)
+        text = raw.decode("utf-8", "replace")
+        releases = await self._releases(run, job)
+        kept_text = text
+        if run.subject.own.is_part:
+            releases = tuple(release for release in releases if release.name in images)
+            kept_text = reader.of_releases(text, set(images))
+        redacted_text = await asyncio.to_thread(self.redactor.text, kept_text)
+        await self.files.write(rollout.number, f"{slug(place)}.diff", redacted_text.encode())
+        if not releases:
+            raise PermanentError(f"helmfile lists no release of {rollout.title} in {rollout.spoken(place)}")
+        every_image = [image for named in images.values() for image in named]
+        # read before redaction: a changed secret must count as a change; what is kept of it is redacted after
+        before = "" if rollout.part == facade.ALL else rollout.before.get(place, "")  # its parts may run several
+        wanted = expected(every_image, before, rollout.tag)
+        every_release = await asyncio.to_thread(reader.read, text, wanted)
+        own_diff, left = every_release.of({release.name for release in releases})
+        unwanted_releases = reader.deleted(await self.jobs.log_text(run, log))
+        canary_names = run.subject.at(place)[0].service.canaries
+        if run.subject.own.is_part:
+            tags = frozenset(image.tag for image in every_image)
+        else:
+            tags = await _tags(run, place, trees)
+        return PlaceDiff(
+            job=job,
+            digest=hashlib.sha256(raw).hexdigest(),
+            parts=listing.digests(await self._result(run, job, "diff.releases")),
+            canaries=tuple(release.name for release in releases if release.name in canary_names),
+            images=references(images),
+            tags=tuple(sorted(tags)),
+            left=tuple(left),
+            shown=describe(own_diff, releases, self.redactor, unwanted_releases),
+        )
+
+    async def _taken_on_the_host(self, run: Run, place: str, job: str, commit: str, log: str) -> bytes:
+        """The diff of a place as the host took it.
+
+        Raises:
+            PermanentError: helmfile failed, or what arrived is not what the host took.
+        """
+        script = self.host.diff_script(*run.at(place), commit)
+        ended = await self.jobs.run_reading(run, job, script, log, self.limits.diff)
+        where = run.rollout.spoken(place)
+        if ended.status != 0:
+            raise PermanentError(f"helmfile diff failed in {where}: {await self._last_lines(run, log)}")
+        raw = await self._result(run, job, "diff")
+        if hashlib.sha256(raw).hexdigest() != (await self._result(run, job, "diff.sha256")).decode().strip():
+            raise PermanentError(f"the diff of {where} changed on its way from the deploy host")
+        return raw
+
+    async def _images(
+        self, run: Run, place: str, trees: Mapping[str, Tree]
+    ) -> dict[str, tuple[facade.ReleaseImage, ...]]:
+        """Release -> the images that the pinned commit makes it run; by the catalogue where the files do not say.
+
+        Raises:
+            PermanentError: nobody can say which releases are of the part.
+        """
+        member, environment = run.subject.at(place)
+        name, tag = member.service.name, run.rollout.tag
+        try:
+            return await asyncio.to_thread(release_images, member, trees[name], environment)
+        except EditRefusedError as why:
+            if member.is_part:
+                raise PermanentError(f"I cannot tell the releases of {member.title}: {why}") from why
+        look = partial(self.host.releases, name, environment)
+        releases = await run.patiently("the deploy host", look, self.limits.diff)
+        return {release.name: plain_images(member, tag) if tag else () for release in releases}
+
+    async def _releases(self, run: Run, job: str) -> tuple[Release, ...]:
+        listed = await self._result(run, job, "releases.json")
+        return listing.releases(listed, await self._result(run, job, "revisions.json"))
+
+    async def _result(self, run: Run, job: str, name: str) -> bytes:
+        return await self.jobs.result(run, job, name, self.limits.diff)
+
+    async def _last_lines(self, run: Run, log: str) -> str:
+        return " / ".join((await self.jobs.log_lines(run, log))[-_TOLD_LINES:]) or "no output"
 
 
 async def _refuse_another_tag(run: Run, trees: Mapping[str, Tree]) -> None:
@@ -63,11 +178,11 @@ async def _refuse_another_tag(run: Run, trees: Mapping[str, Tree]) -> None:
     """
     if run.rollout.kind == Kind.APPLY:
         return
-    found = {place: await _tag(run, place, trees) for place in run.rollout.environments}
-    other = {place: tag for place, tag in found.items() if tag not in ("", run.rollout.tag)}
-    if other:
-        tags = joined(sorted({short_tag(tag, run.service.suffix) for tag in other.values()}))
-        where = run.rollout.listed(other)
+    tags_in_git = {place: await _tag(run, place, trees) for place in run.rollout.environments}
+    others = {place: tag for place, tag in tags_in_git.items() if tag not in ("", run.rollout.tag)}
+    if others:
+        tags = joined(sorted({short_tag(tag, run.service.suffix) for tag in others.values()}))
+        where = run.rollout.listed(others)
         raise PermanentError(f"git says {tags} for {where} by now, bumped since. !apply takes what git says")
 
 
@@ -82,52 +197,6 @@ async def _tag(run: Run, place: str, trees: Mapping[str, Tree]) -> str:
         return ""
 
 
-async def _one(run: Run, step: Step, place: str, commit: str, trees: Mapping[str, Tree]) -> PlaceDiff:
-    world, (service, environment) = run.world, run.at(place)
-    log = f"{slug(place)}.diff.log"
-    images = await _images(run, place, trees)
-    job = job_name(run.rollout, replace(step, environment=place))
-    script = world.host.diff_script(service, environment, commit)
-    ended = await run.job(job, script, log, world.limits.diff)
-    if ended.status != 0:
-        raise PermanentError(f"helmfile diff failed in {run.rollout.spoken(place)}: {await _tail(run, log)}")
-    raw = await _read(run, job, "diff")
-    digest = hashlib.sha256(raw).hexdigest()
-    if digest != (await _read(run, job, "diff.sha256")).decode().strip():
-        raise PermanentError(f"the diff of {run.rollout.spoken(place)} changed on its way from the deploy host")
-    text = mine = raw.decode("utf-8", "replace")
-    found = listing.releases(await _read(run, job, "releases.json"), await _read(run, job, "revisions.json"))
-    if run.subject.own.is_part:
-        found = tuple(release for release in found if release.name in images)
-        mine = reader.of_releases(text, set(images))
-    redacted_text = await asyncio.to_thread(world.redactor.text, mine)
-    await world.files.write(run.rollout.number, f"{slug(place)}.diff", redacted_text.encode())
-    if not found:
-        raise PermanentError(f"helmfile lists no release of {run.rollout.title} in {run.rollout.spoken(place)}")
-    parts = listing.digests(await _read(run, job, "diff.releases"))
-    every = [image for named in images.values() for image in named]
-    # read before redaction: a changed secret must count as a change; what is kept of it is redacted after
-    before = "" if run.rollout.part == facade.ALL else run.rollout.before.get(place, "")  # its parts may run several
-    wanted = expected(every, before, run.rollout.tag)
-    read = await asyncio.to_thread(reader.read, text, wanted)
-    own, left = read.of({release.name for release in found})
-    canaries = [r.name for r in found if r.name in run.subject.at(place)[0].service.canaries]
-    said, _ = await world.files.read(run.rollout.number, log)
-    unwanted_releases = reader.deleted(said.decode("utf-8", "replace"))
-    shown = describe(own, found, world.redactor, unwanted_releases)
-    tags = {image.tag for image in every} if run.subject.own.is_part else await _tags(run, place, trees)
-    return PlaceDiff(
-        job=job,
-        digest=digest,
-        parts=parts,
-        canaries=tuple(canaries),
-        images=references(images),
-        tags=tuple(sorted(tags)),
-        left=tuple(left),
-        shown=shown,
-    )
-
-
 async def _tags(run: Run, place: str, trees: Mapping[str, Tree]) -> frozenset[str]:
     """Every tag that an apply of the whole place brings; none where they cannot be told."""
     member, environment = run.subject.at(place)
@@ -136,23 +205,6 @@ async def _tags(run: Run, place: str, trees: Mapping[str, Tree]) -> frozenset[st
         return await asyncio.to_thread(facade.tags_of, trees[name], name, environment, known(member.service))
     except EditRefusedError:
         return frozenset()
-
-
-async def _images(run: Run, place: str, trees: Mapping[str, Tree]) -> dict[str, tuple[facade.ReleaseImage, ...]]:
-    """Release -> the images that the pinned commit makes it run; by the catalogue where the files do not say.
-
-    Raises:
-        PermanentError: nobody can say which releases are of the part.
-    """
-    world, (member, environment) = run.world, run.subject.at(place)
-    name, tag = member.service.name, run.rollout.tag
-    try:
-        return await asyncio.to_thread(release_images, member, trees[name], environment)
-    except EditRefusedError as why:
-        if member.is_part:
-            raise PermanentError(f"I cannot tell the releases of {member.title}: {why}") from why
-    releases = await run.patiently("the deploy host", lambda: world.host.releases(name, environment), world.limits.diff)
-    return {release.name: plain_images(member, tag) if tag else () for release in releases}
 
 
 def layout(rollout: Rollout, diffed: Diffed) -> tuple[Step, ...]:
@@ -170,19 +222,3 @@ def layout(rollout: Rollout, diffed: Diffed) -> tuple[Step, ...]:
                 steps.append(Step(StepName.APPLY, place, stage, attempt))
             steps.append(Step(StepName.CHECK, place, stage, attempt))
     return tuple(steps)
-
-
-async def _read(run: Run, job: str, name: str) -> bytes:
-    async def read() -> bytes:
-        try:
-            return await run.world.runner.read(job, name)
-        except NotFoundError:
-            return b""
-
-    return await run.patiently("the deploy host", read, run.world.limits.diff)
-
-
-async def _tail(run: Run, log: str, lines: int = 3) -> str:
-    data, _ = await run.world.files.read(run.rollout.number, log)
-    kept = [line.strip() for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
-    return " / ".join(kept[-lines:]) or "no output"

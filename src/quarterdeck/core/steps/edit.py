@@ -5,76 +5,88 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from quarterdeck.core.charts import facade
 from quarterdeck.core.charts.members import planned_edit
+from quarterdeck.core.model.catalogue import ChartsRepository
 from quarterdeck.core.model.change import ChangeStatus, Draft
+from quarterdeck.core.model.limits import Limits
 from quarterdeck.core.model.place import listed
 from quarterdeck.core.model.tag import short_tag
-from quarterdeck.core.ports.charts import Tree
+from quarterdeck.core.ports.charts import Charts, Tree
+from quarterdeck.core.ports.review import Review
+from quarterdeck.core.redaction.redactor import Redactor
 from quarterdeck.core.rollout.naming import change_id
 from quarterdeck.core.rollout.records import Edited, EditIntent
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.step import Step
+from quarterdeck.core.steps.reading import trees_at
 from quarterdeck.core.steps.run import Run
 
 
-async def edit(run: Run, step: Step) -> Edited:
-    """Compute the edit on a pinned base and propose it; nothing to write is a lawful end.
+class EditStep:
+    """Proposes the edit in Gerrit."""
 
-    Raises:
-        EditRefusedError: the values files do not allow a safe edit; says where the candidates are.
-        ConflictError: the change exists with another content.
-    """
-    world, charts = run.world, run.world.catalogue.charts
-    if isinstance(step.intent, EditIntent):
-        base = step.intent.base
-    else:
-        await _clear_earlier(run, step)
-        base = await run.patiently("Gerrit", world.charts.tip, world.limits.gate)
-    trees = await run.trees(base, world.limits.gate)
-    plan = await asyncio.to_thread(plan_edit, run, trees)  # parsing may take long, and the loop must not wait
-    if plan.already:
-        return Edited(base, plan.effect, already=True)
-    identity = change_id(run.rollout.id, step)
-    await run.intend(step, EditIntent(base, identity, plan.effect, plan.parts), write_set=plan.write_set)
-    draft = Draft(
-        project=charts.project,
-        branch=charts.branch,
-        change_id=identity,
-        base=base,
-        message=world.redactor.text(message(run.rollout, identity, run.service.suffix)),
-        files=plan.files,
-        topic=f"quarterdeck-{run.rollout.id}",
-        author=(run.rollout.actor, run.rollout.email) if run.rollout.email else None,
-    )
-    change = await run.patiently("Gerrit", lambda: world.review.propose(draft), world.limits.gate)
-    return Edited(
-        base=base,
-        effect=plan.effect,
-        parts=plan.parts,
-        change=change.number,
-        change_id=identity,
-        revision=change.revision,
-        files=tuple(sorted(plan.files)),
-        write_set=plan.write_set,
-        lines=tuple(f"{file}:{line} {scalar}" for file, line, scalar in plan.lines),
-        blobs={path: blob for path, (_, blob, _) in change.files.items()},
-    )
+    def __init__(
+        self, charts: Charts, review: Review, repository: ChartsRepository, redactor: Redactor, limits: Limits
+    ) -> None:
+        self.charts, self.review, self.repository = charts, review, repository
+        self.redactor, self.limits = redactor, limits
 
+    async def perform(self, run: Run, step: Step) -> Edited:
+        """Compute the edit on a pinned base and propose it; nothing to write is a lawful end.
 
-async def _clear_earlier(run: Run, step: Step) -> None:
-    """Take back open changes of earlier attempts: with our vote on them a gate would still merge them."""
-    charts, review = run.world.catalogue.charts, run.world.review
-    for attempt in range(1, step.attempt):
-        identity = change_id(run.rollout.id, replace(step, attempt=attempt))
+        Raises:
+            EditRefusedError: the values files do not allow a safe edit; says where the candidates are.
+            ConflictError: the change exists with another content.
+        """
+        if isinstance(step.intent, EditIntent):
+            base = step.intent.base
+        else:
+            await self._clear_earlier(run, step)
+            base = await run.patiently("Gerrit", self.charts.tip, self.limits.gate)
+        trees = await trees_at(run, self.charts, base, self.limits.gate)
+        plan = await asyncio.to_thread(plan_edit, run, trees)  # parsing may take long, and the loop must not wait
+        if plan.already:
+            return Edited(base, plan.effect, already=True)
+        identity = change_id(run.rollout.id, step)
+        await run.intend(step, EditIntent(base, identity, plan.effect, plan.parts), write_set=plan.write_set)
+        draft = Draft(
+            project=self.repository.project,
+            branch=self.repository.branch,
+            change_id=identity,
+            base=base,
+            message=self.redactor.text(message(run.rollout, identity, run.service.suffix)),
+            files=plan.files,
+            topic=f"quarterdeck-{run.rollout.id}",
+            author=(run.rollout.actor, run.rollout.email) if run.rollout.email else None,
+        )
+        change = await run.patiently("Gerrit", lambda: self.review.propose(draft), self.limits.gate)
+        return Edited(
+            base=base,
+            effect=plan.effect,
+            parts=plan.parts,
+            change=change.number,
+            change_id=identity,
+            revision=change.revision,
+            files=tuple(sorted(plan.files)),
+            write_set=plan.write_set,
+            lines=tuple(f"{file}:{line} {scalar}" for file, line, scalar in plan.lines),
+            blobs={path: blob for path, (_, blob, _) in change.files.items()},
+        )
 
-        async def clear(identity: str = identity) -> None:
-            change = await review.find(charts.project, charts.branch, identity)
-            if change is not None and change.status is ChangeStatus.NEW:
-                await review.abandon(change, f"Computed again in attempt {step.attempt}")
+    async def _clear_earlier(self, run: Run, step: Step) -> None:
+        """Take back open changes of earlier attempts: with our vote on them a gate would still merge them."""
+        for attempt in range(1, step.attempt):
+            earlier = change_id(run.rollout.id, replace(step, attempt=attempt))
+            clear = partial(self._abandon_open, earlier, f"Computed again in attempt {step.attempt}")
+            await run.patiently("Gerrit", clear, self.limits.gate)
 
-        await run.patiently("Gerrit", clear, run.world.limits.gate)
+    async def _abandon_open(self, identity: str, why: str) -> None:
+        change = await self.review.find(self.repository.project, self.repository.branch, identity)
+        if change is not None and change.status is ChangeStatus.NEW:
+            await self.review.abandon(change, why)
 
 
 def plan_edit(run: Run, trees: Mapping[str, Tree]) -> facade.EditPlan:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from quarterdeck.core.charts.vote_limit import prove
 from quarterdeck.core.model.change import Change, blob_id
 from quarterdeck.core.model.errors import PermanentError
+from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.rollout.records import Edited
 from quarterdeck.core.steps.edit import plan_edit
 from quarterdeck.core.steps.run import Run
@@ -15,18 +16,20 @@ from quarterdeck.core.steps.run import Run
 _PLAIN, _EXECUTABLE = 0o100644, 0o100755
 
 
-async def prove_change(run: Run, change: Change, edited: Edited) -> None:
+async def prove_change(run: Run, change: Change, edited: Edited, trees: Mapping[str, Tree], services_dir: str) -> None:
     """Compute the edit again from the change's own parent, and prove that the change is that and no more.
+
+    Args:
+        trees: service -> its files at that parent.
+        services_dir: folder whose entries are the services' folders.
 
     Raises:
         PermanentError: it is not; there must be no vote.
     """
-    base = edited.base
-    trees = await run.trees(base, run.world.limits.gate)
 
     def computed() -> None:  # parsing may take long, and the loop must not wait
         before = {path: content for tree in trees.values() for path, content in tree.files.items()}
-        check(change, base, before, plan_edit(run, trees).files, run.world.catalogue.charts.services_dir)
+        check(change, edited.base, before, plan_edit(run, trees).files, services_dir)
 
     try:
         await asyncio.to_thread(computed)

@@ -4,45 +4,51 @@ from __future__ import annotations
 
 import asyncio
 
+from quarterdeck.core.model.catalogue import ChartsRepository
 from quarterdeck.core.model.change import ChangeStatus
 from quarterdeck.core.model.errors import PermanentError, TemporaryError
+from quarterdeck.core.ports.review import Review
 from quarterdeck.core.rollout.naming import change_id
 from quarterdeck.core.rollout.records import Edited
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.step import Step, StepName, StepState
-from quarterdeck.core.steps.debts import owe
-from quarterdeck.core.world import World
+from quarterdeck.core.steps.debts import DebtBook
 
 
-async def take_back(world: World, rollout: Rollout, why: str) -> str:
-    """Abandon the change of a rollout that is not merged.
+class Withdrawal:
+    """Abandons changes in Gerrit."""
 
-    Returns what a person has to do about it; empty if nothing.
-    """
-    edit = _proposing_step(rollout)
-    if edit is None:
+    def __init__(self, repository: ChartsRepository, review: Review, debts: DebtBook) -> None:
+        self.repository, self.review, self.debts = repository, review, debts
+
+    async def take_back(self, rollout: Rollout, why: str) -> str:
+        """Abandon the change of a rollout that is not merged.
+
+        Returns what a person has to do about it; empty if nothing.
+        """
+        edit = _proposing_step(rollout)
+        if edit is None:
+            return ""
+        project, branch = self.repository.project, self.repository.branch
+        try:
+            change = await self.review.find(project, branch, change_id(rollout.id, edit))
+            if change is not None:
+                await self.review.abandon(change, why)
+                change = await self.review.get(project, change.number)
+        except (PermanentError, TemporaryError) as error:
+            return f"its change in Gerrit could not be taken back ({error}): abandon it there"
+        if change is not None and change.status is ChangeStatus.MERGED:  # the gate was faster
+            await self.debts.owe(rollout)
+            return f"change {change.number} was merged meanwhile"
         return ""
-    charts, review = world.catalogue.charts, world.review
-    try:
-        change = await review.find(charts.project, charts.branch, change_id(rollout.id, edit))
-        if change is not None:
-            await review.abandon(change, why)
-            change = await review.get(charts.project, change.number)
-    except (PermanentError, TemporaryError) as error:
-        return f"its change in Gerrit could not be taken back ({error}): abandon it there"
-    if change is not None and change.status is ChangeStatus.MERGED:  # the gate was faster
-        await owe(world, rollout)
-        return f"change {change.number} was merged meanwhile"
-    return ""
 
-
-async def take_back_within(world: World, rollout: Rollout, why: str, seconds: float) -> str:
-    """`take_back`, but a verdict does not wait long for a Gerrit that hangs."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await take_back(world, rollout, f"Rollout #{rollout.number}: {why}")
-    except TimeoutError:
-        return "its change in Gerrit could not be taken back (no answer): abandon it there"
+    async def take_back_within(self, rollout: Rollout, why: str, seconds: float) -> str:
+        """`take_back`, but a verdict does not wait long for a Gerrit that hangs."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.take_back(rollout, f"Rollout #{rollout.number}: {why}")
+        except TimeoutError:
+            return "its change in Gerrit could not be taken back (no answer): abandon it there"
 
 
 def _proposing_step(rollout: Rollout) -> Step | None:

@@ -16,16 +16,19 @@ from quarterdeck.core.model.errors import (
     StopRequested,
     TemporaryError,
 )
+from quarterdeck.core.ports.clock import Clock
+from quarterdeck.core.ports.store import Store
+from quarterdeck.core.ports.voice import Voice
+from quarterdeck.core.rollout.pipeline import Pipelines
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import Move, State
 from quarterdeck.core.rollout.step import Step, StepState
-from quarterdeck.core.situation import Surveyor
-from quarterdeck.core.steps import PERFORM, Perform, Run
-from quarterdeck.core.steps.debts import pay
+from quarterdeck.core.steps import Perform
+from quarterdeck.core.steps.debts import DebtBook
 from quarterdeck.core.steps.gate import Paused
-from quarterdeck.core.steps.take_back import take_back
-from quarterdeck.core.worker.endings import end_short, succeed
-from quarterdeck.core.world import World
+from quarterdeck.core.steps.run import Run
+from quarterdeck.core.steps.take_back import Withdrawal
+from quarterdeck.core.worker.endings import Endings
 
 log = logging.getLogger(__name__)
 #: so often an edit is computed anew because somebody was faster on the same lines
@@ -36,18 +39,28 @@ class Deployer:
     """The only mover of RUNNING rollouts. Lives on the engine's loop; none of it is thread-safe on purpose.
 
     Args:
-        perform: name of a step -> what performs it.
+        steps: name of a step -> what performs it.
     """
 
-    def __init__(self, world: World, perform: Mapping[str, Perform] = PERFORM) -> None:
-        self.world = world
-        self.surveyor = Surveyor(world.charts, world.host, world.store)
-        self._perform_by_name = perform
+    def __init__(
+        self,
+        store: Store,
+        voice: Voice,
+        clock: Clock,
+        pipelines: Pipelines,
+        steps: Mapping[str, Perform],
+        debts: DebtBook,
+        withdrawal: Withdrawal,
+        endings: Endings,
+    ) -> None:
+        self.store, self.voice, self.clock = store, voice, clock
+        self.pipelines, self.steps = pipelines, steps
+        self.debts, self.withdrawal, self.endings = debts, withdrawal, endings
         self._runs: dict[int, tuple[Run, asyncio.Task[None]]] = {}
 
     def take_up(self, rollout: Rollout) -> None:
         """Drive a PLANNED or RUNNING rollout in a task of its own."""
-        run = Run(self.world, rollout)
+        run = Run(rollout, self.store, self.voice, self.clock)
         task = asyncio.create_task(self._drive(run), name=f"rollout-{rollout.number}")
         self._runs[rollout.number] = (run, task)
         task.add_done_callback(lambda done: self._forget(rollout.number, done))
@@ -82,31 +95,31 @@ class Deployer:
             if run.rollout.state is State.PLANNED:
                 await run.move(Move.CONFIRM)
             if run.rollout.served:  # the process that died may not have come to it
-                await pay(self.world, run.rollout, run.rollout.served)
+                await self.debts.pay(run.rollout, run.rollout.served)
             while (step := run.rollout.current) is not None:
                 await self._perform(run, step)
-            await succeed(run)
+            await self.endings.succeed(run)
         except Paused:
             return
         except StopRequested:
-            await end_short(run, self.surveyor, Move.ABORT, "stopped", f"stopped by {run.rollout.stop}")
+            await self.endings.end_short(run, Move.ABORT, "stopped", f"stopped by {run.rollout.stop}")
         except LostError as error:
-            await end_short(run, self.surveyor, Move.LOSE, "unknown", str(error))
+            await self.endings.end_short(run, Move.LOSE, "unknown", str(error))
         except (PermanentError, TemporaryError, BusyError, NotFoundError) as error:
-            await end_short(run, self.surveyor, Move.FAIL, "failed", str(error))
+            await self.endings.end_short(run, Move.FAIL, "failed", str(error))
         except asyncio.CancelledError:
             raise
         except Exception:
             log.exception("rollout #%s: internal error", run.rollout.number)
-            in_flight = self.world.pipelines.in_flight(run.rollout)
+            in_flight = self.pipelines.in_flight(run.rollout)
             move, event = (Move.LOSE, "unknown") if in_flight else (Move.FAIL, "failed")
-            await end_short(run, self.surveyor, move, event, "internal error in the bot; the log has it")
+            await self.endings.end_short(run, move, event, "internal error in the bot; the log has it")
 
     async def _perform(self, run: Run, step: Step) -> None:
-        if not self.world.pipelines.in_flight(run.rollout):  # a job that may run is found and interrupted first
+        if not self.pipelines.in_flight(run.rollout):  # a job that may run is found and interrupted first
             run.check_stop()
         try:
-            result = await self._perform_by_name[step.name](run, step)
+            result = await self.steps[step.name](run, step)
         except ConflictError as error:
             await self._begin_anew(run, str(error))
             return
@@ -116,8 +129,7 @@ class Deployer:
 
     async def _begin_anew(self, run: Run, why: str) -> None:
         """Somebody was faster on the same lines: a new attempt from the new tip, three at most."""
-        pipelines = self.world.pipelines
-        if pipelines.retry_attempt(run.rollout) >= EDIT_ATTEMPTS:
+        if self.pipelines.retry_attempt(run.rollout) >= EDIT_ATTEMPTS:
             raise PermanentError(f"{why} ({EDIT_ATTEMPTS} attempts)")
-        await take_back(self.world, run.rollout, f"Computed again: {why}")
-        await run.move(Move.STEP, steps=pipelines.begun_anew(run.rollout), write_set=())
+        await self.withdrawal.take_back(run.rollout, f"Computed again: {why}")
+        await run.move(Move.STEP, steps=self.pipelines.begun_anew(run.rollout), write_set=())

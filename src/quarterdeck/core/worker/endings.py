@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.environment import EnvironmentKind
 from quarterdeck.core.model.errors import PermanentError, QuarterdeckError, TemporaryError
 from quarterdeck.core.model.line import Line, Urgency
+from quarterdeck.core.redaction.redactor import Redactor
 from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.pipeline import Pipelines
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.state import Move
 from quarterdeck.core.rollout.step import Step, StepState
 from quarterdeck.core.rollout.subject import owed
 from quarterdeck.core.situation import Situation, Surveyor
-from quarterdeck.core.steps import Run
-from quarterdeck.core.steps.debts import pay
-from quarterdeck.core.steps.take_back import take_back_within
-from quarterdeck.core.world import World
+from quarterdeck.core.steps.debts import DebtBook
+from quarterdeck.core.steps.run import Run
+from quarterdeck.core.steps.take_back import Withdrawal
 
 log = logging.getLogger(__name__)
 #: seconds between two tries to save an end
@@ -27,98 +30,106 @@ SAVE_AGAIN = 5.0
 TAKE_BACK_WITHIN = 10.0
 
 
-async def succeed(run: Run) -> None:
-    """All steps are done: say so, with what is still owed and what comes next.
+class Endings:
+    """Says and saves how a rollout ended."""
 
-    Raises:
-        PermanentError: a place was not proven.
-    """
-    world, rollout = run.world, run.rollout
-    proof = world.pipelines.of(rollout).proof
-    proven_places = [step.environment for step in rollout.steps if step.name == proof]
-    if proof and set(proven_places) != set(rollout.environments):
-        raise PermanentError("not every environment's pods were looked at")
-    await pay(world, rollout, proven_places)
-    debts = await _debts_to_tell(world, rollout)
-    lines = world.voice.lines("succeeded", rollout, debts=debts, next=_next_command(world, rollout))
-    await run.move(Move.FINISH, lines, write_set=(), note=_success_note(world, rollout))
+    def __init__(
+        self,
+        pipelines: Pipelines,
+        catalogue: Catalogue,
+        redactor: Redactor,
+        surveyor: Surveyor,
+        debts: DebtBook,
+        withdrawal: Withdrawal,
+    ) -> None:
+        self.pipelines, self.catalogue, self.redactor = pipelines, catalogue, redactor
+        self.surveyor, self.debts, self.withdrawal = surveyor, debts, withdrawal
 
+    async def succeed(self, run: Run) -> None:
+        """All steps are done: say so, with what is still owed and what comes next.
 
-def _success_note(world: World, rollout: Rollout) -> str:
-    if not world.pipelines.of(rollout).proof:
-        return "all its steps are done"
-    if any(world.pipelines.outlives_us(step) for step in rollout.steps):
-        return "new pods run and stayed up"
-    return "git and cluster agree, nothing was to be applied"
+        Raises:
+            PermanentError: a place was not proven.
+        """
+        rollout = run.rollout
+        proof = self.pipelines.of(rollout).proof
+        proven_places = [step.environment for step in rollout.steps if step.name == proof]
+        if proof and set(proven_places) != set(rollout.environments):
+            raise PermanentError("not every environment's pods were looked at")
+        await self.debts.pay(rollout, proven_places)
+        debts = _debts_to_tell(rollout, await run.store.debts())
+        lines = run.voice.lines("succeeded", rollout, debts=debts, next=self._next_command(rollout))
+        await run.move(Move.FINISH, lines, write_set=(), note=self._success_note(rollout))
 
+    async def end_short(self, run: Run, move: Move, event: str, why: str) -> None:
+        """Any end short of success: say what failed, what serves, what was not touched, what git says, what next."""
+        why = self.redactor.text(why)
+        ended = _with_broken_step(run.rollout, move, why, run.clock.now())
+        # an open change has our vote: a slow gate would merge it after we said that nothing happened
+        if move is not Move.LOSE and (left := await self.withdrawal.take_back_within(ended, why, TAKE_BACK_WITHIN)):
+            why = f"{why}; {left}"
+        situation = await self.surveyor.at_the_end(ended)
+        lines = self._last_lines(run, ended, event, why, situation)
+        write_set = None if move is Move.LOSE else ()
+        while True:
+            try:
+                await run.move(move, lines, write_set=write_set, steps=ended.steps, note=why)
+                return
+            except TemporaryError:
+                # until this end is saved the rollout counts as RUNNING, and nobody drives it
+                log.exception("rollout #%s: cannot save its end (%s), trying again", run.rollout.number, why)
+                await run.clock.sleep(SAVE_AGAIN)
+            except QuarterdeckError:
+                log.exception("rollout #%s: cannot save its end (%s)", run.rollout.number, why)
+                return
 
-async def end_short(run: Run, surveyor: Surveyor, move: Move, event: str, why: str) -> None:
-    """Any end short of success: say what failed, what serves, what was not touched, what git says, what next."""
-    world = run.world
-    why = world.redactor.text(why)
-    ended = _with_broken_step(run.rollout, move, why, world.clock.now())
-    # an open change has our vote: a slow gate would merge it after we said that nothing happened
-    if move is not Move.LOSE and (left := await take_back_within(world, ended, why, TAKE_BACK_WITHIN)):
-        why = f"{why}; {left}"
-    situation = await surveyor.at_the_end(ended)
-    lines = _last_lines(world, ended, event, why, situation)
-    write_set = None if move is Move.LOSE else ()
-    while True:
+    def _success_note(self, rollout: Rollout) -> str:
+        if not self.pipelines.of(rollout).proof:
+            return "all its steps are done"
+        if any(self.pipelines.outlives_us(step) for step in rollout.steps):
+            return "new pods run and stayed up"
+        return "git and cluster agree, nothing was to be applied"
+
+    def _next_command(self, rollout: Rollout) -> str:
+        """The command that naturally follows a success: production, after staging alone."""
+        if rollout.kind == Kind.ROLLBACK or rollout.intent.pin:
+            return ""
+        kinds = {environment.name: environment.kind for environment in self.catalogue.environments.values()}
+        kinds |= {environment.name: environment.kind for environment in rollout.subject.environments.values()}
+        if EnvironmentKind.PRODUCTION not in kinds.values():
+            return ""
+        if any(kinds.get(environment) is not EnvironmentKind.STAGING for _, environment in rollout.targets):
+            return ""
+        production_tags = set()
+        for place, tag in rollout.briefing.running.items():
+            if kinds.get(rollout.target(place)[1]) is EnvironmentKind.PRODUCTION:
+                production_tags.add(tag)
+        if rollout.tag and not production_tags - {rollout.tag}:
+            return ""
+        return rollout.command("apply" if rollout.kind == Kind.APPLY else "deploy", "production")
+
+    def _last_lines(self, run: Run, rollout: Rollout, event: str, why: str, situation: Situation) -> tuple[Line, ...]:
         try:
-            await run.move(move, lines, write_set=write_set, steps=ended.steps, note=why)
-            return
-        except TemporaryError:
-            # until this end is saved the rollout counts as RUNNING, and nobody drives it
-            log.exception("rollout #%s: cannot save its end (%s), trying again", run.rollout.number, why)
-            await world.clock.sleep(SAVE_AGAIN)
-        except QuarterdeckError:
-            log.exception("rollout #%s: cannot save its end (%s)", run.rollout.number, why)
-            return
+            lines = run.voice.lines(event, rollout, why=why, situation=situation)
+        except Exception:  # an end is saved even where the words for it fail
+            log.exception("rollout #%s: no words for its end", rollout.number)
+            text = f"#{rollout.number} {rollout.service} {event.upper()}: {why}"
+            lines = (Line(rollout.home, text, urgency=Urgency.VERDICT),)
+        step = rollout.current
+        if step is not None and self._has_begun_apply(rollout, step):  # its START wants an end
+            lines += run.voice.lines("sal_end", rollout, step=step, outcome=event, why=why, situation=situation)
+        return lines
+
+    def _has_begun_apply(self, rollout: Rollout, step: Step) -> bool:
+        """Whether something was applied, or may have been, where and when a step acts."""
+        at_the_place = [s for s in rollout.steps if (s.environment, s.stage) == (step.environment, step.stage)]
+        return any(self.pipelines.outlives_us(s) and s.state is not StepState.TODO for s in at_the_place)
 
 
-async def _debts_to_tell(world: World, rollout: Rollout) -> tuple[Debt, ...]:
+def _debts_to_tell(rollout: Rollout, debts: Sequence[Debt]) -> tuple[Debt, ...]:
     """What its services still owe, and what others owe by its edit."""
-    debts = await world.store.debts()
     own_debts = owed(rollout.subject.members, debts)
     return tuple(debt for debt in debts if debt in own_debts or debt.number == rollout.number)
-
-
-def _next_command(world: World, rollout: Rollout) -> str:
-    """The command that naturally follows a success: production, after staging alone."""
-    if rollout.kind == Kind.ROLLBACK or rollout.intent.pin:
-        return ""
-    kinds = {environment.name: environment.kind for environment in world.catalogue.environments.values()}
-    kinds |= {environment.name: environment.kind for environment in rollout.subject.environments.values()}
-    if EnvironmentKind.PRODUCTION not in kinds.values():
-        return ""
-    if any(kinds.get(environment) is not EnvironmentKind.STAGING for _, environment in rollout.targets):
-        return ""
-    production_tags = set()
-    for place, tag in rollout.briefing.running.items():
-        if kinds.get(rollout.target(place)[1]) is EnvironmentKind.PRODUCTION:
-            production_tags.add(tag)
-    if rollout.tag and not production_tags - {rollout.tag}:
-        return ""
-    return rollout.command("apply" if rollout.kind == Kind.APPLY else "deploy", "production")
-
-
-def _last_lines(world: World, rollout: Rollout, event: str, why: str, situation: Situation) -> tuple[Line, ...]:
-    try:
-        lines = world.voice.lines(event, rollout, why=why, situation=situation)
-    except Exception:  # an end is saved even where the words for it fail
-        log.exception("rollout #%s: no words for its end", rollout.number)
-        text = f"#{rollout.number} {rollout.service} {event.upper()}: {why}"
-        lines = (Line(rollout.home, text, urgency=Urgency.VERDICT),)
-    step = rollout.current
-    if step is not None and _has_begun_apply(world, rollout, step):  # its START wants an end
-        lines += world.voice.lines("sal_end", rollout, step=step, outcome=event, why=why, situation=situation)
-    return lines
-
-
-def _has_begun_apply(world: World, rollout: Rollout, step: Step) -> bool:
-    """Whether something was applied, or may have been, where and when a step acts."""
-    at_the_place = [s for s in rollout.steps if (s.environment, s.stage) == (step.environment, step.stage)]
-    return any(world.pipelines.outlives_us(s) and s.state is not StepState.TODO for s in at_the_place)
 
 
 def _with_broken_step(rollout: Rollout, move: Move, why: str, at: datetime) -> Rollout:

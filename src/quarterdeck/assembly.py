@@ -1,0 +1,92 @@
+"""Puts the core together from what is outside of it; the running bot and its tests do it in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from quarterdeck.core.desk.actions import Actions
+from quarterdeck.core.desk.answers import Answers
+from quarterdeck.core.desk.dispatcher import Reception
+from quarterdeck.core.desk.dossier import Dossiers
+from quarterdeck.core.desk.preview import Preview
+from quarterdeck.core.rollout.step import StepName
+from quarterdeck.core.situation import Surveyor
+from quarterdeck.core.steps import Perform
+from quarterdeck.core.steps.apply import ApplyStep
+from quarterdeck.core.steps.check import CheckStep
+from quarterdeck.core.steps.debts import DebtBook
+from quarterdeck.core.steps.diff import DiffStep
+from quarterdeck.core.steps.edit import EditStep
+from quarterdeck.core.steps.evidence import EvidenceKeeper
+from quarterdeck.core.steps.gate import GateStep
+from quarterdeck.core.steps.jobs import HostJobs
+from quarterdeck.core.steps.merge import MergeStep
+from quarterdeck.core.steps.sync import SyncStep
+from quarterdeck.core.steps.take_back import Withdrawal
+from quarterdeck.core.steps.watch import Watcher
+from quarterdeck.core.worker.deployer import Deployer
+from quarterdeck.core.worker.endings import Endings
+from quarterdeck.core.world import World
+
+
+@dataclass(frozen=True)
+class Core:
+    """The objects of the core that others talk to."""
+
+    surveyor: Surveyor
+    dossiers: Dossiers
+    deployer: Deployer
+    actions: Actions
+    answers: Answers
+    dispatcher: Reception
+
+
+def assemble(world: World, page_url: str, more_steps: Mapping[str, Perform] | None = None) -> Core:
+    """The core on a world.
+
+    Args:
+        page_url: where people find the page, without the rollout's number.
+        more_steps: name -> what performs it, of steps beyond our own.
+    """
+    surveyor = Surveyor(world.charts, world.host, world.store)
+    debts = DebtBook(world.store, world.clock)
+    withdrawal = Withdrawal(world.catalogue.charts, world.review, debts)
+    deployer = Deployer(
+        store=world.store,
+        voice=world.voice,
+        clock=world.clock,
+        pipelines=world.pipelines,
+        steps={**our_steps(world, debts), **(more_steps or {})},
+        debts=debts,
+        withdrawal=withdrawal,
+        endings=Endings(world.pipelines, world.catalogue, world.redactor, surveyor, debts, withdrawal),
+    )
+    actions = Actions(world, deployer, withdrawal)
+    answers = Answers(world, page_url)
+    return Core(
+        surveyor=surveyor,
+        dossiers=Dossiers(world.store, world.files, world.host),
+        deployer=deployer,
+        actions=actions,
+        answers=answers,
+        dispatcher=Reception(actions, answers, Preview(world, actions.orders)),
+    )
+
+
+def our_steps(world: World, debts: DebtBook) -> dict[str, Perform]:
+    """Name -> what performs it, of our own steps."""
+    charts, review, registry, host, limits = world.charts, world.review, world.registry, world.host, world.limits
+    repository, redactor = world.catalogue.charts, world.redactor
+    jobs = HostJobs(world.runner, world.files, redactor)
+    evidence = EvidenceKeeper(world.files, redactor)
+    watcher = Watcher(host, registry, evidence, limits)
+    return {
+        StepName.EDIT: EditStep(charts, review, repository, redactor, limits).perform,
+        StepName.MERGE: MergeStep(charts, review, repository, debts, limits).perform,
+        StepName.SYNC: SyncStep(charts, host, limits, world.deploy_host_name).perform,
+        StepName.DIFF: DiffStep(charts, registry, host, jobs, world.files, redactor, limits).perform,
+        StepName.GATE: GateStep(charts, world.store, world.rules, limits, world.ask_first).perform,
+        StepName.APPLY: ApplyStep(host, world.runner, registry, jobs, evidence, watcher, limits).perform,
+        StepName.CHECK: CheckStep(host, registry, debts, evidence, limits).perform,
+    }
