@@ -94,7 +94,7 @@ def test_what_does_not_fit_is_named_by_its_path() -> None:
         ('"revision":4', '"revision":4,"odd":1', r"releases\.main\.odd: unknown field"),
         ('["Deployment",1]', '["Deployment"]', r"workloads\[0\]: 1 items instead of 2"),
         ('["Deployment",1]', '["Deployment",null]', r"workloads\[0\]\[1\]: None is no int"),
-        ('"job":"j",', "", r"places\.codfw: a field of PlaceDiff is missing"),
+        ('"job":"j",', "", r"places\.codfw\.job: missing"),
     ):
         assert old in text
         with pytest.raises(UnreadableError, match=path):

@@ -32,8 +32,11 @@ def dumps(value: Any) -> str:
     return json.dumps(_encode(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def loads(hint: type[T], text: str) -> T:
+def loads(hint: type[T], text: str, path: str = "") -> T:
     """The value of that type which `dumps` wrote.
+
+    Args:
+        path: where the text stands, for what an error says; the type's name where nothing is given.
 
     Raises:
         UnreadableError: it does not fit the type.
@@ -41,8 +44,8 @@ def loads(hint: type[T], text: str) -> T:
     try:
         plain = json.loads(text)
     except ValueError as error:
-        raise UnreadableError(f"{hint.__name__}: no JSON") from error
-    value: T = _decode(hint, plain, hint.__name__)
+        raise UnreadableError(f"{path or hint.__name__}: no JSON") from error
+    value: T = _decode(hint, plain, path or hint.__name__)
     return value
 
 
@@ -112,6 +115,17 @@ def _hints(kind: type) -> Mapping[str, Any]:
     return _hints_of(cast(Hashable, kind))
 
 
+@cache
+def _required(kind: Hashable) -> tuple[str, ...]:
+    """The fields that have no default."""
+    without_default = []
+    for field in dataclasses.fields(cast(Any, kind)):
+        has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        if field.init and not has_default:
+            without_default.append(field.name)
+    return tuple(without_default)
+
+
 def _decode(hint: Any, plain: Any, path: str) -> Any:
     """What the hint promises, out of what JSON gave."""
     if type(plain) is hint:
@@ -156,11 +170,10 @@ def _decode_dataclass(kind: type, plain: Any, path: str) -> Any:
     for name in plain:
         if name not in hints:
             raise UnreadableError(f"{path}.{name}: unknown field")
-    values = {name: _decode(hint, plain[name], f"{path}.{name}") for name, hint in hints.items() if name in plain}
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise UnreadableError(f"{path}: a field of {kind.__name__} is missing") from error
+    for name in _required(cast(Hashable, kind)):
+        if name not in plain:
+            raise UnreadableError(f"{path}.{name}: missing")
+    return kind(**{name: _decode(hints[name], item, f"{path}.{name}") for name, item in plain.items()})
 
 
 def _decode_container(origin: Any, arguments: tuple[Any, ...], plain: Any, path: str) -> Any:

@@ -59,31 +59,36 @@ def unpack(body: str, steps: Sequence[PackedStep], stop: str, pipelines: Pipelin
     rollout = codec.loads(Rollout, body)
     if rollout.kind not in pipelines.kinds:
         raise UnreadableError(f"kind {rollout.kind}: unknown")
-    return replace(rollout, steps=tuple(_unpacked_step(step, pipelines.steps) for step in steps), stop=stop)
+    unpacked = (_unpacked_step(step, pipelines.steps, f"Rollout.steps[{at}]") for at, step in enumerate(steps))
+    return replace(rollout, steps=tuple(unpacked), stop=stop)
 
 
-def _unpacked_step(packed: PackedStep, kinds: Mapping[str, StepKind]) -> Step:
+def _unpacked_step(packed: PackedStep, kinds: Mapping[str, StepKind], path: str) -> Step:
     kind = kinds.get(packed.name)
     if kind is None:
-        raise UnreadableError(f"step {packed.name}: unknown")
+        raise UnreadableError(f"{path}: unknown step {packed.name}")
+    try:
+        state = StepState(packed.state)
+    except ValueError as error:
+        raise UnreadableError(f"{path}.state: {packed.state!r} is no StepState") from error
     return Step(
         name=packed.name,
         environment=packed.environment,
         stage=packed.stage,
         attempt=packed.attempt,
-        state=StepState(packed.state),
-        intent=_record(kind.intent, packed.intent),
-        result=_record(kind.result, packed.result),
+        state=state,
+        intent=_record(kind.intent, packed.intent, f"{path}.intent"),
+        result=_record(kind.result, packed.result, f"{path}.result"),
         why=packed.why,
         started=packed.started,
         ended=packed.ended,
     )
 
 
-def _record(kind: type | None, text: str) -> object | None:
+def _record(kind: type | None, text: str, path: str) -> object | None:
     """The record of that type; None where none was saved."""
     if text == "null":
         return None
     if kind is None:
-        raise UnreadableError("an intent where this kind of step has none")
-    return codec.loads(kind, text)
+        raise UnreadableError(f"{path}: this kind of step has none")
+    return codec.loads(kind, text, path)
