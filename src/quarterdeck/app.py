@@ -1,58 +1,33 @@
-"""The running bot: hears lines, answers commands, keeps its long-lived tasks going and its house in order."""
+"""The running bot: hears lines, answers commands, and keeps its long-lived tasks going."""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
 import logging
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from quarterdeck.chat import Heard, Transport
-from quarterdeck.core.builds.announcements import Announcements
 from quarterdeck.core.desk.dispatcher import Reception
 from quarterdeck.core.desk.grammar import NOTHING
 from quarterdeck.core.desk.permissions import PERMISSIONS
-from quarterdeck.core.model.errors import QuarterdeckError, TemporaryError
+from quarterdeck.core.model.catalogue import Catalogue
+from quarterdeck.core.model.errors import TemporaryError
 from quarterdeck.core.model.person import Actor
-from quarterdeck.core.rollout.state import OVER, State
-from quarterdeck.core.worker.deployer import Deployer
-from quarterdeck.core.worker.questions import tend_questions
-from quarterdeck.core.worker.recovery import recover
-from quarterdeck.core.world import World
+from quarterdeck.core.ports.store import Store
+from quarterdeck.core.redaction.redactor import Redactor
+from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.engine import Engine, Service
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-OPEN = frozenset(State) - OVER
-SECONDS_A_DAY = 86400.0
-KEEP_JOBS_DAYS = 7
-"""Days that finished jobs stay on the deploy host."""
-KEEP_FILES_DAYS = 90
-"""Days that a rollout's logs and diffs stay here once it is over."""
 LONGEST_NOTED = 400
 """Characters of a heard line that the inbox keeps."""
 MOST_UNNOTED = 1000
 """Lines kept in mind that the inbox could not take."""
-
-
-class ExpiringFiles(Protocol):
-    """The rollouts' files, as far as keeping house needs them."""
-
-    async def expire(self, older_than: float, keep: Collection[int] = ()) -> tuple[int, ...]:
-        """Remove what was last written before a time (seconds since the epoch), except of the rollouts to keep."""
-        ...
-
-
-class ReapableJobs(Protocol):
-    """The deploy host's jobs, as far as keeping house needs them."""
-
-    async def reap(self, days: int) -> tuple[str, ...]:
-        """Remove the jobs that ended more than that many days ago."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -60,16 +35,16 @@ class Parts:
     """What the bot is made of once its store is open; `wiring` builds it on the engine's loop.
 
     Attributes:
-        services: long-lived tasks beside the app's own, by name: the page, and a sender for each network.
-        close: lets go of every connection and of the store.
+        take_up: drives on what an earlier process left unfinished; returns it.
+        services: long-lived tasks beside the app's own, by name: the page, a sender for each network …
+        close: lets go of every rollout, of every connection and of the store.
     """
 
-    world: World
+    catalogue: Catalogue
+    store: Store
+    redactor: Redactor
     dispatcher: Reception
-    deployer: Deployer
-    announcements: Announcements
-    files: ExpiringFiles
-    jobs: ReapableJobs
+    take_up: Callable[[], Awaitable[Sequence[Rollout]]]
     services: Mapping[str, Service]
     close: Callable[[], Awaitable[None]]
 
@@ -134,13 +109,13 @@ class App:
         if (why := self._unnoted.pop(heard.msgid, "")) and verb in PERMISSIONS:
             return [f"{heard.nick}: {why}. {NOTHING}"]
         lines = await self.parts.dispatcher.answer(verb, self._actor(heard), text, heard.addressed is not None)
-        return [self.parts.world.redactor.text(line) for line in lines]
+        return [self.parts.redactor.text(line) for line in lines]
 
     def _actor(self, heard: Heard) -> Actor:
         """Who speaks, as far as the network vouches for it."""
         transport = self.transports[heard.network]
         account = transport.account(heard.account) if heard.account else None
-        person = self.parts.world.catalogue.person(heard.network, account)
+        person = self.parts.catalogue.person(heard.network, account)
         return Actor(heard.network, heard.room, heard.nick, heard.account, person, transport.accounts_shown)
 
     # -- long-lived tasks --------------------------------------------------------------------------------------
@@ -148,22 +123,13 @@ class App:
     async def _prepare(self) -> Mapping[str, Service]:
         """Open the store, take up rollouts, and say what is to be kept running."""
         self._parts = parts = await self._open_parts()
-        for rollout in await recover(parts.world.store, parts.world.voice, parts.deployer):
+        for rollout in await parts.take_up():
             log.info("taking up #%s %s again", rollout.number, rollout.service)
         transports = {f"chat-{name}": transport.run for name, transport in self.transports.items()}
-        return {
-            "hearing": self._listen,
-            "housekeeping": self._keep_house,
-            "tending": partial(tend_questions, parts.world.store, parts.world.voice, parts.world.clock),
-            "announcements": parts.announcements.run,
-            "warming": self._warm,
-            **transports,
-            **parts.services,
-        }
+        return {"hearing": self._listen, **transports, **parts.services}
 
     async def _finish(self) -> None:
         if self._parts is not None:
-            await self._parts.deployer.close()
             await self._parts.close()
 
     async def _listen(self) -> None:
@@ -171,15 +137,15 @@ class App:
 
         What cannot be noted is answered all the same, and changes nothing: it might run twice.
         """
-        world = self.parts.world
+        parts = self.parts
         while True:
             heard = await self._heard_lines.get()
             if heard.room and heard.addressed is None and not heard.text.lstrip().startswith("!"):
                 continue
-            text = world.redactor.text(heard.text)[:LONGEST_NOTED]
+            text = parts.redactor.text(heard.text)[:LONGEST_NOTED]
             try:
                 room = heard.room.name if heard.room else ""
-                first = await world.store.heard(heard.network, heard.msgid, room, heard.account or "", text)
+                first = await parts.store.heard(heard.network, heard.msgid, room, heard.account or "", text)
             except TemporaryError as error:
                 log.warning("a line cannot be noted: %s", error)
                 self._keep_unnoted(heard.msgid, str(error))
@@ -192,25 +158,3 @@ class App:
         if len(self._unnoted) >= MOST_UNNOTED:
             del self._unnoted[next(iter(self._unnoted))]
         self._unnoted[msgid] = why
-
-    async def _warm(self) -> None:
-        """Connect to the deploy host and fetch the charts once, so that the first command finds both at hand."""
-        world = self.parts.world
-        for system, look in (("deploy host", world.host.position), ("charts", world.charts.tip)):
-            try:
-                await look()
-            except QuarterdeckError as error:
-                log.warning("%s: %s", system, error)
-
-    async def _keep_house(self) -> None:
-        """Daily: old jobs on the host and old files here go; what is not over stays."""
-        parts, clock = self.parts, self.parts.world.clock
-        while True:
-            open_rollouts = await parts.world.store.find(OPEN, limit=10_000)
-            oldest = clock.now().timestamp() - KEEP_FILES_DAYS * SECONDS_A_DAY
-            await parts.files.expire(oldest, {rollout.number for rollout in open_rollouts})
-            try:
-                await parts.jobs.reap(KEEP_JOBS_DAYS)
-            except QuarterdeckError as error:
-                log.warning("old jobs on the deploy host were not removed: %s", error)
-            await clock.sleep(SECONDS_A_DAY)

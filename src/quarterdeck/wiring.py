@@ -38,8 +38,11 @@ from quarterdeck.core.model.limits import Limits
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.reason import Reason
 from quarterdeck.core.redaction.redactor import Redactor
+from quarterdeck.core.worker.questions import tend_questions
+from quarterdeck.core.worker.recovery import recover
 from quarterdeck.core.world import World
 from quarterdeck.engine import Engine, Service
+from quarterdeck.housekeeping import Housekeeping, warm
 from quarterdeck.logs import redact_logs
 from quarterdeck.views.chat import SAL, ChatVoice
 from quarterdeck.views.page import Pages
@@ -116,29 +119,38 @@ async def _open_parts(s: Settings, catalogue: Catalogue, engine: Engine, transpo
     site = routes.Site(pages, core.dossiers, store, files, world.voice, clock)
     page: Service = partial(routes.serve, site, s.web.host, s.web.port)
 
+    announcements = Announcements(
+        catalogue=catalogue,
+        review=reviews,
+        registry=images,
+        store=store,
+        clock=clock,
+        news=BuildNews(catalogue, store, core.surveyor, world.voice),
+        events=events(s),
+        pace=Pace(patience=s.build_deadline_s),
+    )
+    services: dict[str, Service] = {
+        "housekeeping": Housekeeping(store, files, runner, clock).run,
+        "tending": partial(tend_questions, store, world.voice, clock),
+        "announcements": announcements.run,
+        "warming": partial(warm, host, world.charts),
+        "page": page,
+        **_senders(s, engine, store, transports),
+    }
+
     async def close() -> None:
-        for closing in (runner.close, reviews.close, images.close):
+        for closing in (core.deployer.close, runner.close, reviews.close, images.close):
             await closing()
         files.close()
         store.close()
 
     return Parts(
-        world=world,
+        catalogue=catalogue,
+        store=store,
+        redactor=redactor,
         dispatcher=core.dispatcher,
-        deployer=core.deployer,
-        announcements=Announcements(
-            catalogue=catalogue,
-            review=reviews,
-            registry=images,
-            store=store,
-            clock=clock,
-            news=BuildNews(catalogue, store, core.surveyor, world.voice),
-            events=events(s),
-            pace=Pace(patience=s.build_deadline_s),
-        ),
-        files=files,
-        jobs=runner,
-        services={"page": page, **_senders(s, engine, store, transports)},
+        take_up=partial(recover, store, world.voice, core.deployer),
+        services=services,
         close=close,
     )
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from quarterdeck.app import App, Parts
 from quarterdeck.chat import Heard
 from quarterdeck.core.model.errors import TemporaryError
+from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.engine import Engine
-from quarterdeck.testing.events import FakeEvents
 from quarterdeck.testing.store import MemoryStore
 from tests.bot.doubles import MemoryTransport, heard
 from tests.worlds.world import Deck
@@ -28,11 +27,15 @@ class Full(MemoryStore):
 async def test_where_a_line_cannot_be_noted_people_are_answered_and_nothing_is_done() -> None:
     """A full disk: a command that was not noted could run twice, so it is refused; looking goes on."""
     deck = Deck()
-    world = replace(deck.world, store=Full("a", lambda: datetime.now(UTC)))
+    store = Full("a", lambda: datetime.now(UTC))
     heard_lines: asyncio.Queue[Heard] = asyncio.Queue()
     transports = {"irc": MemoryTransport("irc", "qd", ["#deploy"])}
     unused: Any = None
-    parts = Parts(world, deck.reception, deck.deployer, deck.announcing(FakeEvents()), unused, unused, {}, unused)
+
+    async def nothing_to_take_up() -> tuple[Rollout, ...]:
+        return ()
+
+    parts = Parts(deck.catalogue, store, deck.redactor, deck.reception, nothing_to_take_up, {}, unused)
 
     async def open_parts() -> Parts:
         return parts
