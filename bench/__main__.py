@@ -20,7 +20,7 @@ import yaml
 
 from bench import values_edit as tool
 from quarterdeck.adapters.store.sqlite import SqliteStore
-from quarterdeck.core.charts import facade
+from quarterdeck.core.charts.snapshot import Component, EditRequest, Snapshot
 from quarterdeck.core.cluster import diff_reader as diff
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.room import Room
@@ -129,8 +129,10 @@ def values_edit() -> Figure:
     tree = Tree("c0ffee", {f"{folder}/helmfile.yaml": helmfile, f"{folder}/values.yaml": raw})
     tags = iter(f"2026-08-17-{number:06d}-production" for number in range(10**6))
 
+    request = EditRequest(((Component("citoid"), ("staging",)),))
+
     def ours() -> object:
-        return facade.plan(tree, "citoid", ("staging",), next(tags))
+        return Snapshot(tree).edit(request, next(tags))
 
     def theirs() -> object:
         loaded = yaml.safe_load(raw)

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Collection
 from typing import Protocol
 
+from quarterdeck.core.charts.snapshots import Snapshots
 from quarterdeck.core.model.errors import QuarterdeckError
-from quarterdeck.core.ports.charts import Charts
 from quarterdeck.core.ports.clock import Clock
 from quarterdeck.core.ports.host import Host
 from quarterdeck.core.ports.store import Store
@@ -58,7 +58,7 @@ class Housekeeping:
             await self.clock.sleep(SECONDS_A_DAY)
 
 
-async def warm(host: Host, charts: Charts) -> None:
+async def warm(host: Host, charts: Snapshots) -> None:
     """Connect to the deploy host and fetch the charts once, so that the first command finds both at hand."""
     for system, look in (("deploy host", host.position), ("charts", charts.tip)):
         try:

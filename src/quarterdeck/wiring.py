@@ -32,6 +32,7 @@ from quarterdeck.config.catalogue import load as load_catalogue
 from quarterdeck.config.settings import Irc, Settings, load
 from quarterdeck.core.builds.announcements import Announcements, Pace
 from quarterdeck.core.builds.news import BuildNews
+from quarterdeck.core.charts.snapshots import Snapshots
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.errors import Refusal
 from quarterdeck.core.model.limits import Limits
@@ -101,7 +102,7 @@ async def _open_parts(s: Settings, catalogue: Catalogue, engine: Engine, transpo
     world = World(
         catalogue=catalogue,
         review=reviews,
-        charts=charts(s, catalogue),
+        charts=Snapshots(charts(s, catalogue)),
         registry=images,
         runner=runner,
         host=host,

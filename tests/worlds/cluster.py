@@ -11,13 +11,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from quarterdeck.core.charts.facade import effective
 from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.ports.host import Position, Release
 from quarterdeck.testing.faults import Faults
 from quarterdeck.testing.host import FakeHost
 from quarterdeck.testing.repository import FakeRepository
 from quarterdeck.testing.runner import FakeJob
+from tests.worlds.charts_questions import effective
 
 START = datetime(2026, 8, 17, 14, 0, tzinfo=UTC)
 OLD, NEW, NEWER = (f"2026-08-{day}-production" for day in ("06-230932", "17-094555", "18-081200"))

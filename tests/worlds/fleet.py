@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from quarterdeck.core.charts import members
-from quarterdeck.core.charts.facade import ReleaseImage, release_images
+from quarterdeck.core.charts.reading.images import ReleaseImage
 from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.room import Room
@@ -20,6 +20,7 @@ from quarterdeck.testing.registry import FakeRegistry
 from quarterdeck.testing.repository import FakeRepository
 from quarterdeck.testing.runner import FakeJob
 from quarterdeck.views.chat import ChatVoice
+from tests.worlds.charts_questions import release_images
 from tests.worlds.cluster import EMPTY, ENVIRONMENTS, NEW, NEWER, OLD, deployment, pods
 from tests.worlds.world import _CLOCK, PAGE, TEMPLATES, Deck, catalogue
 
@@ -149,11 +150,11 @@ class Fleet(FakeHost):
     def wanted(self, service: str, environment: str, contents: Mapping[str, bytes]) -> dict[str, ReleaseImage]:
         """Release -> the image that the files make it run."""
         described = self.known.services.get(service) or Service(service, "", BOX)
-        known, links = members.known(described), self.repository.links
-        question = (service, environment, repr(known), tuple(contents.items()), tuple(links.items()))
+        images_known, links = members.component(described).catalogued, self.repository.links
+        question = (service, environment, repr(images_known), tuple(contents.items()), tuple(links.items()))
         if question not in _WANTED:
             tree = replace(EMPTY, files=contents, links=links)
-            images = release_images(tree, service, environment, known)
+            images = release_images(tree, service, environment, images_known)
             _WANTED[question] = {name: of_release[0] for name, of_release in images.items()}
         return _WANTED[question]
 

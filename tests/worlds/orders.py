@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from quarterdeck.core.charts.facade import EditPlan
+from quarterdeck.core.charts.editing.edit_plan import EditPlan
+from quarterdeck.core.charts.snapshot import Snapshot
 from quarterdeck.core.orders.order import Order, Reaching, Surveyed, Targeted
 from quarterdeck.core.rollout.intent import Intent, Target
 from quarterdeck.core.rollout.rollout import Kind
@@ -23,8 +24,7 @@ def targeted(about: Subject | None = None, places: tuple[str, ...] = ("staging",
     about = about or subject(places=places)
     target = Target(group=about.group) if about.group else Target(about.service.name, about.part)
     intent = replace(Intent(target, "staging"), **said)
-    trees = {member.service.name: EMPTY for member in about.members}
-    return Targeted(intent, Kind.DEPLOY, "alice", about, places, trees)
+    return Targeted(intent, Kind.DEPLOY, "alice", about, places, Snapshot(EMPTY))
 
 
 def reaching(of: Targeted, *others: str, file: str = "helmfile.d/services/citoid/values.yaml") -> Reaching:
@@ -61,6 +61,6 @@ def order(
         places=of.places,
         tag=tag,
         situation=Situation(of.subject.title, serving=serving),
-        trees=of.trees,
+        snapshot=of.snapshot,
         plan=EditPlan(effect=moved),
     )

@@ -16,7 +16,7 @@ from quarterdeck.chat.irc.lines import TEXT_BYTES
 from quarterdeck.chat.irc.transport import IrcTransport
 from quarterdeck.core.builds.announcements import Announcements, Pace
 from quarterdeck.core.builds.news import BuildNews
-from quarterdeck.core.charts.facade import effective
+from quarterdeck.core.charts.snapshots import Snapshots
 from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.catalogue import Catalogue, ChartsRepository, MergeMode
 from quarterdeck.core.model.environment import Environment, EnvironmentKind
@@ -46,6 +46,7 @@ from quarterdeck.testing.review import FakeReview
 from quarterdeck.testing.runner import FakeJob, FakeRunner
 from quarterdeck.testing.store import MemoryStore
 from quarterdeck.views.chat import ChatVoice
+from tests.worlds.charts_questions import effective
 from tests.worlds.cluster import (
     CHARTS,
     EMPTY,
@@ -242,7 +243,7 @@ class Deck:
         self.world = World(
             catalogue=self.catalogue,
             review=port(self.review),
-            charts=port(self.charts),
+            charts=Snapshots(port(self.charts)),
             registry=port(self.registry),
             runner=port(self.runner),
             host=port(self.host),

@@ -8,11 +8,11 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from quarterdeck.core.charts import facade
-from quarterdeck.core.charts.members import known
+from quarterdeck.core.charts.members import component_of
+from quarterdeck.core.charts.snapshot import Snapshot
+from quarterdeck.core.charts.snapshots import Snapshots
 from quarterdeck.core.cluster.pods import serving as serving_pods
 from quarterdeck.core.model.errors import EditRefusedError, QuarterdeckError
-from quarterdeck.core.ports.charts import Charts, Tree
 from quarterdeck.core.ports.host import Host
 from quarterdeck.core.ports.store import Store
 from quarterdeck.core.rollout.debts import Debt
@@ -66,7 +66,7 @@ class Situation:
 class Surveyor:
     """Looks at git, the cluster and the debts, anew each time."""
 
-    def __init__(self, charts: Charts, host: Host, store: Store) -> None:
+    def __init__(self, charts: Snapshots, host: Host, store: Store) -> None:
         self.charts, self.host, self.store = charts, host, store
 
     async def at_the_end(self, rollout: Rollout) -> Situation:
@@ -81,16 +81,16 @@ class Surveyor:
         subject: Subject,
         places: Sequence[str],
         seconds: float = 20.0,
-        trees: Mapping[str, Tree] | None = None,
+        snapshot: Snapshot | None = None,
     ) -> Situation:
         """Read git and the cluster for places, side by side, each within *seconds*; never raises for a dead system.
 
         Args:
-            trees: service -> its files at the tip, of a caller that has just read them: git is not asked again.
+            snapshot: the files at the tip, of a caller that has just read them: git is not asked again.
         """
         look = _Look(self.charts, self.host, subject, seconds)
         in_pods = (look.at_pods(place) for place in places)
-        await asyncio.gather(look.at_git(places, trees or {}), *in_pods)
+        await asyncio.gather(look.at_git(places, snapshot), *in_pods)
         debts: list[Debt] = []
         for member in subject.members:
             debts += await self.store.debts(member.service.name)
@@ -107,7 +107,7 @@ def _untouched(rollout: Rollout) -> tuple[str, ...]:
 class _Look:
     """One look at a subject: what was read so far, of the whole and of each part by itself."""
 
-    def __init__(self, charts: Charts, host: Host, subject: Subject, seconds: float) -> None:
+    def __init__(self, charts: Snapshots, host: Host, subject: Subject, seconds: float) -> None:
         self.charts, self.host, self.subject, self.seconds = charts, host, subject, seconds
         self.commit = ""
         self.tags: Mapping[str, str] = {}
@@ -116,9 +116,9 @@ class _Look:
         self.serving_by_part: dict[str, dict[str, Serving]] = {part: {} for part in subject.own.parts}
         self.problems: dict[str, str] = {}
 
-    async def at_git(self, places: Sequence[str], trees: Mapping[str, Tree]) -> None:
+    async def at_git(self, places: Sequence[str], snapshot: Snapshot | None) -> None:
         """Read what git says, or note why it cannot be read."""
-        await self._guarded("git", self._read_git(places, trees))
+        await self._guarded("git", self._read_git(places, snapshot))
 
     async def at_pods(self, place: str) -> None:
         """Read what runs at a place, or note why it cannot be read."""
@@ -147,19 +147,18 @@ class _Look:
         except (QuarterdeckError, TimeoutError) as error:
             self.problems[system] = str(error) or f"no answer within {self.seconds:.0f} s"
 
-    async def _read_git(self, places: Sequence[str], trees: Mapping[str, Tree]) -> None:
-        commit = "" if trees else await self.charts.tip()
+    async def _read_git(self, places: Sequence[str], snapshot: Snapshot | None) -> None:
+        if snapshot is None:
+            snapshot = await self.charts.at_tip(member.service.name for member in self.subject.members)
         tags: dict[str, str] = {}
         for member in self.subject.members:
             its_places = [place for place in places if self.subject.at(place)[0] is member]
-            tree = trees.get(member.service.name) or await self.charts.tree(commit, member.service.name)
-            commit = tree.commit
             for part in member.single_parts:
                 with contextlib.suppress(EditRefusedError):  # the part is in none of the places
-                    of_part = await asyncio.to_thread(_tags, self.subject, part, its_places, tree)
+                    of_part = await asyncio.to_thread(_tags, self.subject, part, its_places, snapshot)
                     self.tags_by_part[part.part].update(of_part)
-            tags |= await asyncio.to_thread(_tags, self.subject, member, its_places, tree)
-        self.commit, self.tags = commit, tags
+            tags |= await asyncio.to_thread(_tags, self.subject, member, its_places, snapshot)
+        self.commit, self.tags = snapshot.commit, tags
 
     async def _read_pods(self, place: str) -> None:
         member, environment = self.subject.at(place)
@@ -174,7 +173,7 @@ def _in_order(serving: Mapping[str, Serving], places: Sequence[str]) -> dict[str
     return {place: serving[place] for place in places if place in serving}
 
 
-def _tags(subject: Subject, member: Member, places: Sequence[str], tree: Tree) -> dict[str, str]:
+def _tags(subject: Subject, member: Member, places: Sequence[str], snapshot: Snapshot) -> dict[str, str]:
     """Place -> the tag that git says, for a member's places; one that cannot be told is left out.
 
     Raises:
@@ -185,8 +184,7 @@ def _tags(subject: Subject, member: Member, places: Sequence[str], tree: Tree) -
     for place in places:
         environment = subject.at(place)[1]
         try:
-            found = facade.effective(tree, member.service.name, (environment,), known(member.service), member.part)
-            tags[place] = found[environment].tag
+            tags[place] = snapshot.tag(component_of(member), environment).tag
         except EditRefusedError as why:
             problem = problem or why
     if problem is not None and not tags:

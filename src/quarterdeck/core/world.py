@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from quarterdeck.core.charts.snapshots import Snapshots
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.limits import Limits
-from quarterdeck.core.ports.charts import Charts
 from quarterdeck.core.ports.clock import Clock
 from quarterdeck.core.ports.files import Files
 from quarterdeck.core.ports.host import Host
@@ -28,7 +28,7 @@ class World:
 
     catalogue: Catalogue
     review: Review
-    charts: Charts
+    charts: Snapshots
     registry: Registry
     runner: Runner
     host: Host

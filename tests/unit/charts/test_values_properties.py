@@ -13,13 +13,13 @@ from quarterdeck.core.charts.editing.bump import bump
 from quarterdeck.core.charts.editing.by_key import parse_key
 from quarterdeck.core.charts.editing.patch import unified
 from quarterdeck.core.charts.editing.request import BumpOutcome, BumpRequest, KeyOption
-from quarterdeck.core.charts.facade import effective, environments, plan, timeout
 from quarterdeck.core.charts.keys import dotted, undotted
 from quarterdeck.core.charts.reading.files import ParsedFiles
 from quarterdeck.core.charts.reading.release_tags import service_tags
 from quarterdeck.core.charts.reading.service_files import read_service
 from quarterdeck.core.model.errors import EditRefusedError
 from quarterdeck.core.ports.charts import Tree
+from tests.worlds.charts_questions import effective, environments, plan, timeout
 
 S = "helmfile.d/services"
 D = f"{S}/citoid"

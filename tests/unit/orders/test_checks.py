@@ -60,10 +60,10 @@ async def test_a_part_is_asked_for() -> None:
     """With what git has of the first few, in the environment that was said."""
     deck = FleetDeck()
     orders = deck.desk.orders
-    tree = await deck.charts.tree(await deck.charts.tip(), "wikifunctions")
+    snapshot = await deck.world.charts.at_tip(["wikifunctions"])
     service = deck.catalogue.services["wikifunctions"]
     about = replace(subject("wikifunctions"), members=(replace(subject("wikifunctions").own, service=service),))
-    asked = replace(targeted(about), trees={"wikifunctions": tree})
+    asked = replace(targeted(about), snapshot=snapshot)
     refusal = await ThePartIsNamed(orders.tagging).of_target(asked)
     assert refusal == WhichPart(
         service="wikifunctions",

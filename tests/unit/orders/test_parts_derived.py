@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from quarterdeck.core.charts import facade, members
-from quarterdeck.core.charts.facade import ReleaseImage
+from quarterdeck.core.charts import members
+from quarterdeck.core.charts.reading.images import ReleaseImage
+from quarterdeck.core.charts.snapshot import Snapshot
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.errors import EditRefusedError, TemporaryError
 from quarterdeck.core.model.room import Room
@@ -47,11 +48,11 @@ class _Host(Fleet):
 
     def wanted(self, service: str, environment: str, contents: Any) -> dict[str, ReleaseImage]:
         """Release -> image, part by part."""
-        tree, known = replace(EMPTY, files=contents), members.known(self.known.services[service])
+        snapshot, described = Snapshot(replace(EMPTY, files=contents)), self.known.services[service]
         found: dict[str, ReleaseImage] = {}
-        for part in facade.parts_of(tree, service, known):
+        for part in snapshot.parts(members.component(described)):
             try:
-                named = facade.release_images(tree, service, environment, known, part.name)
+                named = snapshot.release_images(members.component(described, part.name), environment)
             except EditRefusedError:
                 continue
             found |= {name: images[0] for name, images in named.items()}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from quarterdeck.chat.irc.lines import TEXT_BYTES
-from quarterdeck.core.charts.facade import EditPlan
+from quarterdeck.core.charts.editing.edit_plan import EditPlan
 from quarterdeck.core.model.build import Build
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.question import Question

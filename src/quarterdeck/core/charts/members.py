@@ -2,76 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from quarterdeck.core.charts import facade
-from quarterdeck.core.model import place as places
+from quarterdeck.core.charts.reading.images import PartInFiles, ReleaseImage
+from quarterdeck.core.charts.reading.parts import CatalogueImages
+from quarterdeck.core.charts.snapshot import Component, EditRequest, Snapshot
 from quarterdeck.core.model.errors import EditRefusedError, NotFoundError
 from quarterdeck.core.model.service import Service
-from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.rollout.intent import ALL
 from quarterdeck.core.rollout.subject import Member, Subject, whole
 
 
-def known(service: Service) -> facade.CatalogueImages:
-    """What the catalogue says of a service's images."""
-    parts = {name: tuple(dict.fromkeys(part.images.values())) for name, part in service.parts.items()}
-    return facade.CatalogueImages(service.image, parts, service.image_suffix)
+def component(service: Service, part: str = "") -> Component:
+    """A service or one of its parts, as the charts are asked for it."""
+    parts = {name: tuple(dict.fromkeys(described.images.values())) for name, described in service.parts.items()}
+    return Component(service.name, part, CatalogueImages(service.image, parts, service.image_suffix))
 
 
-def release_images(member: Member, tree: Tree, environment: str) -> dict[str, tuple[facade.ReleaseImage, ...]]:
-    """Release -> the images that a member is to run; raises as `facade.release_images` does."""
-    return facade.release_images(tree, member.service.name, environment, known(member.service), member.part)
+def component_of(member: Member) -> Component:
+    """A member, as the charts are asked for it."""
+    return component(member.service, member.part)
 
 
-def plain_images(member: Member, tag: str) -> tuple[facade.ReleaseImage, ...]:
+def plain_images(member: Member, tag: str) -> tuple[ReleaseImage, ...]:
     """A member's images with a tag of git, by what is known of it without files."""
-    suffixes = member.registry_suffixes or ("",)
-    return tuple(facade.ReleaseImage(name, tag, suffix) for name in member.images for suffix in suffixes)
+    images: list[ReleaseImage] = []
+    for name in member.images:
+        images += [ReleaseImage(name, tag, suffix) for suffix in member.registry_suffixes or ("",)]
+    return tuple(images)
 
 
-def planned_edit(
-    subject: Subject, trees: Mapping[str, Tree], where: Iterable[str], tag: str, pin: bool = False
-) -> facade.EditPlan:
-    """The edit that gives places the tag, over all members; see `facade.plan`.
-
-    Args:
-        trees: service -> its files at the pinned commit.
-        where: the places.
-
-    Raises:
-        EditRefusedError: the files of one of them do not allow a safe edit.
-    """
-    done = facade.EditPlan(already=True)
-    targets = [subject.at(place) for place in where]
+def edit_request(subject: Subject, places: Iterable[str], pin: bool = False) -> EditRequest:
+    """The edit of the tag of all members at some places."""
+    targets = [subject.at(place) for place in places]
     named = dict.fromkeys(environment for _, environment in targets)
-    by_hand = f"!apply {subject.title} {next(iter(named)) if len(named) == 1 else 'production'}"
-    own = subject.service.name
+    where = next(iter(named)) if len(named) == 1 else "production"
+    components: list[tuple[Component, tuple[str, ...]]] = []
     for member in subject.members:
-        environments = [environment for owner, environment in targets if owner is member]
-        if not environments:
-            continue
-        name = member.service.name
-        tree = replace(trees[name], files={**trees[name].files, **done.files})
-        edit = facade.plan(tree, name, environments, tag, known(member.service), member.part, pin, by_hand)
-        by_part = {part if part in member.parts else "": _placed(tags, name, own) for part, tags in edit.parts.items()}
-        done = facade.joined(done, replace(edit, effect=_placed(edit.effect, name, own), parts=by_part))
-    return done
+        environments = tuple(environment for owner, environment in targets if owner is member)
+        if environments:
+            components.append((component_of(member), environments))
+    return EditRequest(tuple(components), subject.service.name, pin, f"!apply {subject.title} {where}")
 
 
-def other_services(subject: Subject, edit: facade.EditPlan) -> tuple[str, ...]:
-    """Services outside of the subject that an edit changes too."""
+def other_services(subject: Subject, services: Iterable[str]) -> tuple[str, ...]:
+    """Those of some services that are outside of the subject."""
     names = {member.service.name for member in subject.members}
-    return tuple(name for name in edit.others if name not in names)
+    return tuple(service for service in services if service not in names)
 
 
-def _placed(effect: Mapping[str, tuple[str, str]], name: str, own: str) -> dict[str, tuple[str, str]]:
-    """A service's effect with its places named as the service *own* names them."""
-    return {places.named(*places.split(place, name), own): tags for place, tags in effect.items()}
-
-
-def member(tree: Tree, service: Service, part: str = "") -> Member:
+def member(snapshot: Snapshot, service: Service, part: str = "") -> Member:
     """A service or one of its parts, by what its files say.
 
     Args:
@@ -82,37 +63,52 @@ def member(tree: Tree, service: Service, part: str = "") -> Member:
         EditRefusedError: a part was named, and files cannot be read.
     """
     try:
-        found = facade.parts_of(tree, service.name, known(service))
+        parts = snapshot.parts(component(service))
     except EditRefusedError:
         if part:
             raise
-        return replace(whole(service), environments=facade.environments(tree, service.name))
+        return replace(whole(service), environments=snapshot.environments(service.name))
+    environments = snapshot.environments(service.name)
     images = (service.image,) if service.image else service.images
-    environments = facade.environments(tree, service.name)
-    parts: dict[str, tuple[str, ...]] = {}
-    if part == ALL or (not part and len(found) > 1):
-        parts = {"" if service.image in each.images else each.name: each.images for each in found}
     if part == ALL:
-        images = tuple(dict.fromkeys(image for each in found for image in each.images)) or images
+        of_all = [image for one in parts for image in one.images]
+        found = Member(
+            service, ALL, tuple(dict.fromkeys(of_all)) or images, (), environments, _images_by_part(service, parts)
+        )
     elif part:
-        mine = next((each for each in found if each.name.casefold() == part.casefold()), None)
-        if mine is None:
-            names = ", ".join(f"{service.name}/{each.name}" for each in found)
-            raise NotFoundError(f"no part {part[:40]} of {service.name}: say {names or service.name}. Nothing done")
-        part, images = mine.name, mine.images or images
-        environments = tuple(name for name in environments if name in mine.tags)
-        if service.image and service.image in images:
-            part = ""  # the service's own image by its part's name
-    plain = Member(service, part, images, (), environments, parts)
-    return replace(plain, registry_suffixes=_registry_suffixes(tree, plain) or whole(service).registry_suffixes)
+        named = _part_named(part, service, parts)
+        images = named.images or images
+        is_own_image = service.image in images
+        present = tuple(name for name in environments if name in named.tags)
+        found = Member(service, "" if service.image and is_own_image else named.name, images, (), present)
+    else:
+        several = _images_by_part(service, parts) if len(parts) > 1 else {}
+        found = Member(service, "", images, (), environments, several)
+    suffixes = _registry_suffixes(snapshot, found) or whole(service).registry_suffixes
+    return replace(found, registry_suffixes=suffixes)
 
 
-def _registry_suffixes(tree: Tree, plain: Member) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    for environment in plain.environments:
+def _images_by_part(service: Service, parts: Sequence[PartInFiles]) -> dict[str, tuple[str, ...]]:
+    """Part -> its images; the service's own image has no name."""
+    return {"" if service.image in part.images else part.name: part.images for part in parts}
+
+
+def _part_named(name: str, service: Service, parts: Sequence[PartInFiles]) -> PartInFiles:
+    for part in parts:
+        if part.name.casefold() == name.casefold():
+            return part
+    names = ", ".join(f"{service.name}/{part.name}" for part in parts)
+    raise NotFoundError(f"no part {name[:40]} of {service.name}: say {names or service.name}. Nothing done")
+
+
+def _registry_suffixes(snapshot: Snapshot, member: Member) -> tuple[str, ...]:
+    """What the registry's tags of a member have beyond those in git."""
+    suffixes: dict[str, None] = {}
+    for environment in member.environments:
         try:
-            named = release_images(plain, tree, environment)
+            by_release = snapshot.release_images(component_of(member), environment)
         except EditRefusedError:  # the part is not in that environment
             continue
-        found |= {image.end: None for images in named.values() for image in images if image.end}
-    return tuple(found)
+        for images in by_release.values():
+            suffixes |= dict.fromkeys(image.end for image in images if image.end)
+    return tuple(suffixes)

@@ -39,6 +39,9 @@ from quarterdeck.core.charts.refusals import RefusedError, end_of_path, first_fe
 from quarterdeck.core.model.errors import EditRefusedError
 from quarterdeck.core.rollout.intent import ALL
 
+#: edits that are kept, the last ones
+_MOST_PLANS = 8
+
 
 @dataclass(frozen=True)
 class Component:
@@ -236,6 +239,10 @@ class Snapshot:
                 raise EditRefusedError(f"{service.base} has no environment {name}: {existing}")
         return {name: self._tag(component, service, tags, name) for name in wanted}
 
+    def tag(self, component: Component, environment: str) -> TagLocation:
+        """The tag of one environment; raises as `tags`."""
+        return self.tags(component, (environment,))[environment]
+
     def _tag(self, component: Component, service: ServiceFiles, tags: ServiceTags, environment: str) -> TagLocation:
         """The one tag of a component in an environment."""
         try:
@@ -334,6 +341,7 @@ class Snapshot:
         self._files.counts.edits += 1
         plan = self._computed(request, tag)
         self._plans.append((request, tag, plan))
+        del self._plans[:-_MOST_PLANS]
         return plan
 
     def _computed(self, request: EditRequest, tag: str) -> EditPlan:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from quarterdeck.core.charts.snapshot import Snapshot
 from quarterdeck.core.ports.charts import Charts, Tree
 
 #: commits that are kept: the tip that an order is made at, the base of an edit, the commit of a diff. All services of
-#: a commit of Wikimedia's charts take 10 MB.
-_KEPT = 3
+#: one commit of Wikimedia's charts take 10 MB.
+_MOST_KEPT = 3
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,16 @@ class Snapshots:
         self._kept: dict[str, _Kept] = {}
         self._reading = asyncio.Lock()
 
-    async def tip(self, services: Iterable[str]) -> Snapshot:
-        """Services at the branch's newest commit. Raises as `at`, and where the repository cannot be reached."""
+    async def tip(self) -> str:
+        """The branch's newest commit; raises as `ports.Charts.tip`."""
+        return await self._charts.tip()
+
+    async def contains(self, commit: str, ancestor: str) -> bool:
+        """Whether *ancestor* is *commit* or one of its ancestors."""
+        return await self._charts.contains(commit, ancestor)
+
+    async def at_tip(self, services: Iterable[str]) -> Snapshot:
+        """Services at the branch's newest commit; raises as `tip` and `at`."""
         return await self.at(await self._charts.tip(), services)
 
     async def at(self, commit: str, services: Iterable[str]) -> Snapshot:
@@ -46,36 +54,72 @@ class Snapshots:
             NotFoundError: a service has no folder there, or there is no such commit.
             TemporaryError: the repository cannot be read just now.
         """
-        async with self._reading:  # whoever comes second finds what the first has read
-            kept = self._kept.pop(commit, None)
-            try:
-                for service in dict.fromkeys(services):
-                    if kept is None or service not in kept.services:
-                        kept = await self._with(kept, commit, service)
-            finally:
-                if kept is not None:
-                    self._kept = dict([*self._kept.items()][1 - _KEPT :]) | {commit: kept}
-        if kept is None:
-            raise ValueError("no service was named")
+        names = frozenset(services)
+        if not self._has(commit, names):
+            async with self._reading:  # whoever comes second finds what the first has read
+                if not self._has(commit, names):
+                    await self._read(commit, names)
+        kept = self._kept[commit]
+        self._keep(kept)
         return kept.snapshot
 
-    async def _with(self, kept: _Kept | None, commit: str, service: str) -> _Kept:
-        """What is kept of a commit, and one more service."""
-        tree = await self._charts.tree(commit, service)
-        services = frozenset({service})
-        snapshot = Snapshot(tree, commit)
-        if kept is not None:
-            tree, services = _united(kept.tree, tree), kept.services | services
-            snapshot = kept.snapshot.within(tree)
-        await asyncio.to_thread(snapshot.parse, [service])  # parsing may take long, and the loop must not wait
-        return _Kept(tree, services, snapshot)
+    def _has(self, commit: str, services: frozenset[str]) -> bool:
+        return commit in self._kept and self._kept[commit].services >= services
+
+    async def _read(self, commit: str, services: frozenset[str]) -> None:
+        """Read those of some services that are not kept yet."""
+        kept = self._kept.get(commit) or _nothing(commit)
+        trees = {service: await self._charts.tree(commit, service) for service in sorted(services - kept.services)}
+        self._keep(await _extended(kept, trees))
+
+    async def read_again(self, commit: str, services: Iterable[str]) -> Snapshot:
+        """Services at a commit as the repository has them now; where no byte differs, the snapshot that is kept.
+
+        Raises:
+            NotFoundError: a service has no folder there, or there is no such commit.
+            TemporaryError: the repository cannot be read just now.
+        """
+        async with self._reading:
+            trees = {service: await self._charts.tree(commit, service) for service in dict.fromkeys(services)}
+            kept = self._kept.get(commit)
+            if kept is None or not all(_same(kept.tree, tree) for tree in trees.values()):
+                kept = await _extended(_nothing(commit), trees)
+            elif not kept.services.issuperset(trees):
+                kept = await _extended(kept, trees)
+            self._keep(kept)
+        return kept.snapshot
+
+    def _keep(self, kept: _Kept) -> None:
+        """Remember a commit as the one that was asked for last."""
+        others = [other for other in self._kept.values() if other.tree.commit != kept.tree.commit]
+        newest = [*others[-(_MOST_KEPT - 1) :], kept]
+        self._kept = {one.tree.commit: one for one in newest}
 
 
-def _united(first: Tree, second: Tree) -> Tree:
-    """Two trees of one commit as one."""
-    return replace(
-        first,
-        files={**first.files, **second.files},
-        links={**first.links, **second.links},
-        sharers={**first.sharers, **second.sharers},
+def _nothing(commit: str) -> _Kept:
+    tree = Tree(commit, {})
+    return _Kept(tree, frozenset(), Snapshot(tree, commit))
+
+
+async def _extended(kept: _Kept, trees: Mapping[str, Tree]) -> _Kept:
+    """What is kept of a commit, and more services."""
+    united = kept.tree
+    for tree in trees.values():
+        united = replace(
+            united,
+            files={**united.files, **tree.files},
+            links={**united.links, **tree.links},
+            sharers={**united.sharers, **tree.sharers},
+        )
+    snapshot = kept.snapshot.within(united)
+    await asyncio.to_thread(snapshot.parse, trees)  # parsing may take long, and the loop must not wait
+    return _Kept(united, kept.services | frozenset(trees), snapshot)
+
+
+def _same(kept: Tree, tree: Tree) -> bool:
+    """Whether a tree says nothing else than what is kept."""
+    return (
+        tree.files.items() <= kept.files.items()
+        and tree.links.items() <= kept.links.items()
+        and tree.sharers.items() <= kept.sharers.items()
     )

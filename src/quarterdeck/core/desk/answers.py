@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from quarterdeck.core.charts import facade
+from quarterdeck.core.charts.snapshot import Snapshot
 from quarterdeck.core.cluster.pods import pods as pods_of
 from quarterdeck.core.desk import grammar
 from quarterdeck.core.desk.grammar import NOTHING
@@ -16,8 +16,7 @@ from quarterdeck.core.model.service import Service
 from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.orders.tagging import Tagging
 from quarterdeck.core.orders.targets import members_of
-from quarterdeck.core.ports.charts import Tree
-from quarterdeck.core.rollout.intent import Target, spoken_target
+from quarterdeck.core.rollout.intent import ALL, Target, spoken_target
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.state import HOLDING, State
 from quarterdeck.core.rollout.step import StepName, StepState
@@ -77,26 +76,26 @@ class Answers:
             return [self._one(await self._get("status", text))]
         (target,) = grammar.parse_names("status", text, self.world.catalogue.services, self.world.catalogue.groups)
         found = await members_of(self.world, target)
-        return [await self._service(member, tree) for member, tree in found[:MOST_MEMBERS]]
+        return [await self._service(member, snapshot) for member, snapshot in found[:MOST_MEMBERS]]
 
     async def versions(self, actor: Actor, text: str) -> list[str]:
         """`!versions SERVICE…`: tags only, each service on a line."""
         targets = grammar.parse_names("versions", text, self.world.catalogue.services, self.world.catalogue.groups)
         if not targets:
             raise RequestError(f"which service? Say !versions SERVICE. {NOTHING}")
-        found = [(member, tree) for target in targets[:5] for member, tree in await members_of(self.world, target)]
-        return [await self.versions_line(member, tree) for member, tree in found[:MOST_MEMBERS]]
+        found = [pair for target in targets[:5] for pair in await members_of(self.world, target)]
+        return [await self.versions_line(member, snapshot) for member, snapshot in found[:MOST_MEMBERS]]
 
     async def versions_of(self, target: Target) -> list[str]:
         """A line for the service, or for each of its parts."""
-        return [await self.versions_line(member, tree) for member, tree in await members_of(self.world, target)]
+        return [await self.versions_line(member, snapshot) for member, snapshot in await members_of(self.world, target)]
 
-    async def versions_line(self, member: Member, tree: Tree | None) -> str:
+    async def versions_line(self, member: Member, snapshot: Snapshot | None) -> str:
         """`citoid: git … | staging … | codfw, eqiad … | newest …`."""
-        situation = await self._survey(member, tree)
+        situation = await self._survey(member, snapshot)
         parts = [f"{names} {tag}" for names, tag in self._fold(member.service, situation, pods=False)]
         newest = await self._newest(member)
-        line = [*parts, *self._unread(situation, tree), *newest]
+        line = [*parts, *self._unread(situation, snapshot), *newest]
         return " | ".join([f"{member.title}: {line[0] if line else '?'}", *line[1:]])
 
     async def diff(self, actor: Actor, text: str) -> list[str]:
@@ -216,10 +215,10 @@ class Answers:
         parts += [f"running: {shown(State.RUNNING) or 'none'}", f"waiting: {shown(State.WAITING) or 'none'}"]
         return f"{' | '.join(parts)} | {self.page}/"
 
-    async def _service(self, member: Member, tree: Tree | None) -> str:
-        situation, service = await self._survey(member, tree), member.service
+    async def _service(self, member: Member, snapshot: Snapshot | None) -> str:
+        situation, service = await self._survey(member, snapshot), member.service
         parts = [f"{names} {tag}" for names, tag in self._fold(service, situation, pods=True)]
-        mine = [r for r in await self._open() if service.name in r.services and r.part in ("", facade.ALL, member.part)]
+        mine = [r for r in await self._open() if service.name in r.services and r.part in ("", ALL, member.part)]
         business = [f"#{r.number} {r.state}{step_words(r)}" for r in mine]
         owed: dict[str, list[str]] = {}
         order = self._ordered({d.environment for d in situation.debts})
@@ -227,7 +226,7 @@ class Answers:
             name = d.environment if d.part in ("", member.part) else f"{d.part} {d.environment}"
             owed.setdefault(f"pending since {d.since:%H:%M} (#{d.number} {d.owner})", []).append(name)
         debts = [f"{', '.join(names)} {words}" for words, names in owed.items()]
-        line = [*debts, *parts, *self._unread(situation, tree), *await self._newest(member), *business]
+        line = [*debts, *parts, *self._unread(situation, snapshot), *await self._newest(member), *business]
         return " | ".join([f"{member.title}: {line[0]}" if line else f"{member.title}: ?", *line[1:], f"{self.page}/"])
 
     def _ordered(self, environments: Collection[str]) -> list[str]:
@@ -235,11 +234,10 @@ class Answers:
         known = [e.name for e in in_serving_order(self.world.catalogue.environments.values())]
         return [*(name for name in known if name in environments), *sorted(set(environments) - set(known))]
 
-    async def _survey(self, member: Member, tree: Tree | None) -> Situation:
+    async def _survey(self, member: Member, snapshot: Snapshot | None) -> Situation:
         known = self.world.catalogue.environments
         order = in_serving_order(e for e in known.values() if e.name in member.environments)
-        trees = {member.service.name: tree} if tree else None
-        return await self.surveyor.survey(Subject((member,)), tuple(e.name for e in order), 8.0, trees)
+        return await self.surveyor.survey(Subject((member,)), tuple(e.name for e in order), 8.0, snapshot)
 
     def _fold(self, service: Service, situation: Situation, pods: bool) -> list[tuple[str, str]]:
         """Environments with the same words on one entry, git first."""
@@ -259,9 +257,11 @@ class Answers:
             }
         return [(", ".join(names), words) for words, names in said.items()]
 
-    def _unread(self, situation: Situation, tree: Tree | None) -> list[str]:
+    def _unread(self, situation: Situation, snapshot: Snapshot | None) -> list[str]:
         """Why git says no tag, where its files were read."""
-        return [f"git: {grammar.clip(situation.problems['git'], 80)}"] if tree and "git" in situation.problems else []
+        return (
+            [f"git: {grammar.clip(situation.problems['git'], 80)}"] if snapshot and "git" in situation.problems else []
+        )
 
     def _words(self, service: Service, situation: Situation, environment: str, pods: bool) -> str:
         if environment in situation.problems:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping
-from dataclasses import replace
 
-from quarterdeck.core.charts.members import plain_images, release_images
+from quarterdeck.core.charts.members import component_of, plain_images
 from quarterdeck.core.cluster import diff_reader as reader
 from quarterdeck.core.cluster import releases as listing
 from quarterdeck.core.desk import grammar
@@ -56,16 +55,16 @@ class Preview:
     async def _diff(self, order: Order, place: str) -> ShownDiff:
         world, limits = self.world, self.world.limits
         member, environment = order.subject.at(place)
-        name, tree = member.service.name, order.trees[member.service.name]
+        name, commit = member.service.name, order.snapshot.commit
         job = f"preview-{secrets.token_hex(8)}-{slug(place)}"
-        script = world.host.diff_script(name, environment, tree.commit, order.plan.files)
+        script = world.host.diff_script(name, environment, commit, order.plan.files)
         kept = bytearray()
 
         async def keep(_: int, chunk: bytes) -> None:
             kept.extend(chunk)
 
         async with asyncio.timeout(limits.diff):
-            while not await world.host.has_commit(tree.commit):
+            while not await world.host.has_commit(commit):
                 await world.clock.sleep(limits.poll)
             await world.runner.start(job, script)
             status = await world.runner.follow(job, 0, keep)
@@ -79,9 +78,9 @@ class Preview:
             await world.runner.read(job, "releases.json"), await world.runner.read(job, "revisions.json")
         )
         text = raw.decode("utf-8", "replace")
-        edited = replace(tree, files={**tree.files, **order.plan.files})
+        edited = order.snapshot.edited(order.plan)
         try:
-            images = await asyncio.to_thread(release_images, member, edited, environment)
+            images = await asyncio.to_thread(edited.release_images, component_of(member), environment)
         except EditRefusedError:  # as in a rollout: what the catalogue says
             images = {release.name: plain_images(member, order.tag) for release in names}
         if member.is_part:

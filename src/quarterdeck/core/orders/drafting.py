@@ -7,7 +7,6 @@ import secrets
 import statistics
 from dataclasses import replace
 
-from quarterdeck.core.charts import facade
 from quarterdeck.core.model.person import Actor
 from quarterdeck.core.model.question import Question
 from quarterdeck.core.model.room import Room
@@ -108,8 +107,7 @@ def _room_on(network: str, service: Service) -> Room:
 
 
 def _timeout(order: Order, place: str) -> int:
-    name = order.subject.at(place)[0].service.name
-    return facade.timeout(order.trees[name], name)
+    return order.snapshot.timeout(order.subject.at(place)[0].service.name)
 
 
 def _running(situation: Situation) -> dict[str, str]:

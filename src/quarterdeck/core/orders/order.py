@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from quarterdeck.core.charts.facade import EditPlan
+from quarterdeck.core.charts.editing.edit_plan import EditPlan
+from quarterdeck.core.charts.snapshot import Snapshot
 from quarterdeck.core.model.place import environments as environments_of
 from quarterdeck.core.model.place import joined
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.orders.editing import moves
-from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.rollout.intent import Intent
 from quarterdeck.core.rollout.rollout import Kind
 from quarterdeck.core.rollout.subject import Subject
@@ -26,7 +25,7 @@ class Targeted:
     Attributes:
         requester: name of the person who asks.
         places: to serve, in their order.
-        trees: service -> its files, all at one commit.
+        snapshot: the files of its services.
     """
 
     intent: Intent
@@ -34,7 +33,7 @@ class Targeted:
     requester: str
     subject: Subject
     places: tuple[str, ...]
-    trees: Mapping[str, Tree]
+    snapshot: Snapshot
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class Order:
         places: to serve, in their order.
         around: the subject, and behind it the other services that its edit moves.
         tag: whole tag, as it stands in git; empty for an apply of several.
-        trees: service -> its files at the commit that all this was read at.
+        snapshot: the files that all this was read from.
         asking: what a person is asked before anything is written; None if nobody need be.
     """
 
@@ -85,7 +84,7 @@ class Order:
     places: tuple[str, ...]
     tag: str
     situation: Situation
-    trees: Mapping[str, Tree]
+    snapshot: Snapshot
     plan: EditPlan
     asking: Grounds | None = None
 

@@ -6,20 +6,20 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
 
-from quarterdeck.core.charts import facade
+from quarterdeck.core.charts.editing.edit_plan import NOTHING_TO_WRITE
 from quarterdeck.core.charts.members import member, other_services
+from quarterdeck.core.charts.snapshot import Snapshot
 from quarterdeck.core.model.environment import Environment
 from quarterdeck.core.model.errors import NotFoundError, Refusal, RequestError, TemporaryError
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.orders.checks.lists import checks_by_kind
-from quarterdeck.core.orders.editing import edit_of, holding_tree, taken_away
+from quarterdeck.core.orders.editing import edit_of, taken_away, touched_by
 from quarterdeck.core.orders.environments import resolve_environment
 from quarterdeck.core.orders.order import Order, Reaching, Surveyed, Targeted
 from quarterdeck.core.orders.refusals import ChartsSilent, NotInCharts
 from quarterdeck.core.orders.tagging import Tagging
-from quarterdeck.core.orders.targets import ANY, read_trees, services_of
+from quarterdeck.core.orders.targets import services_of, snapshot_at_tip
 from quarterdeck.core.orders.which_part import which_part
-from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.rollout.intent import Intent, Target
 from quarterdeck.core.rollout.rollout import Kind
 from quarterdeck.core.rollout.subject import Member, Subject
@@ -78,49 +78,47 @@ class Orders:
     async def which_part(self, service: Service, verb: str, environment: str) -> Refusal | None:
         """The refusal that asks which part is meant; None if the service has an image of its own, and it is in git."""
         try:
-            tree = (await self._trees((service,)))[service.name]
+            snapshot = await self._snapshot((service,))
         except RequestError:
             if service.image:  # its pods can be told without git
                 return None
             raise
-        return await which_part(self.tagging, tree, service, verb, environment)
+        return await which_part(self.tagging, snapshot, service, verb, environment)
 
     # -- the stages of an order --------------------------------------------------------------------------------
 
     async def _targeted(self, intent: Intent, kind: Kind, requester: str, services: Sequence[Service]) -> Targeted:
-        trees = await self._trees(services)
-        members = [await asyncio.to_thread(member, trees[s.name], s, intent.target.part) for s in services]
+        snapshot = await self._snapshot(services)
+        members = [await asyncio.to_thread(member, snapshot, service, intent.target.part) for service in services]
         subject = Subject(tuple(members), intent.target.group)
         environments = self._environments(members)
         meant = resolve_environment(intent.environment, environments, intent.title, intent.verb)
         places = subject.places(environment.name for environment in meant)
-        return Targeted(intent, kind, requester, subject, places, trees)
+        return Targeted(intent, kind, requester, subject, places, snapshot)
 
     async def _reaching(self, targeted: Targeted) -> Reaching:
         subject = targeted.subject
-        probe = await edit_of(subject, targeted.trees, targeted.places, ANY, targeted.intent.pin)
-        return Reaching(targeted, tuple(probe.files), other_services(subject, probe))
+        touched = await touched_by(subject, targeted.snapshot, targeted.places, targeted.intent.pin)
+        return Reaching(targeted, touched.files, other_services(subject, touched.services))
 
     async def _with_others(self, reaching: Reaching) -> Subject:
         """The subject, and behind it the other services that its edit moves too."""
-        subject, trees = reaching.targeted.subject, reaching.targeted.trees
+        subject, snapshot = reaching.targeted.subject, reaching.targeted.snapshot
         own, known = subject.service, self.world.catalogue.services
         services = [known.get(name) or Service(name, "", own.image, suffix=own.suffix) for name in reaching.others]
-        others = [await asyncio.to_thread(member, holding_tree(trees, s.name), s) for s in services]
+        others = [await asyncio.to_thread(member, snapshot, service) for service in services]
         return Subject((*subject.members, *others), subject.group)
 
     async def _surveyed(self, targeted: Targeted, around: Subject) -> Surveyed:
         places = around.places(environment.name for environment in self._environments(around.members))
-        names = [one.service.name for one in around.members]
-        trees = {name: holding_tree(targeted.trees, name) for name in names}
-        situation = await self.surveyor.survey(around, places, _SURVEY_WITHIN, trees)
+        situation = await self.surveyor.survey(around, places, _SURVEY_WITHIN, targeted.snapshot)
         return Surveyed(targeted, around, places, situation)
 
     async def _order(self, surveyed: Surveyed, tag: str) -> Order:
         targeted = surveyed.targeted
-        plan = facade.EditPlan(already=True)
+        plan = NOTHING_TO_WRITE
         if targeted.kind != Kind.APPLY:
-            plan = await edit_of(targeted.subject, targeted.trees, targeted.places, tag, targeted.intent.pin)
+            plan = await edit_of(targeted.subject, targeted.snapshot, targeted.places, tag, targeted.intent.pin)
             order_of_places = dict.fromkeys((*surveyed.seen, *plan.effect))
             effect = {place: plan.effect[place] for place in order_of_places if place in plan.effect}
             plan = replace(plan, effect=effect)
@@ -132,7 +130,7 @@ class Orders:
             places=targeted.places,
             tag=tag,
             situation=surveyed.situation,
-            trees=targeted.trees,
+            snapshot=targeted.snapshot,
             plan=plan,
         )
 
@@ -152,9 +150,9 @@ class Orders:
 
     # -- reading -----------------------------------------------------------------------------------------------
 
-    async def _trees(self, services: Sequence[Service]) -> dict[str, Tree]:
+    async def _snapshot(self, services: Sequence[Service]) -> Snapshot:
         try:
-            return await read_trees(self.world, services)
+            return await snapshot_at_tip(self.world, services)
         except TemporaryError as error:
             raise RequestError(ChartsSilent(str(error))) from error
         except NotFoundError as error:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quarterdeck.core.charts import facade
 from quarterdeck.core.model.errors import RequestError
 from quarterdeck.core.model.place import environments as environments_of
 from quarterdeck.core.orders.refusals import BackAlready, BackToWhat
 from quarterdeck.core.orders.staging_proof import ways_of
 from quarterdeck.core.ports.store import Store
+from quarterdeck.core.rollout.intent import ALL
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import StepName, StepState
@@ -54,7 +54,7 @@ class WayBack:
     async def _rollouts(self, member: Member) -> list[Rollout]:
         """Rollouts of a member, newest first: of its part, or of all parts."""
         rollouts = await self.store.find(service=member.service.name, limit=_MOST_ROLLOUTS)
-        return [rollout for rollout in rollouts if rollout.part in ("", facade.ALL, member.part)]
+        return [rollout for rollout in rollouts if rollout.part in ("", ALL, member.part)]
 
 
 def touched(rollout: Rollout, place: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from quarterdeck.core.charts.facade import ReleaseImage
+from quarterdeck.core.charts.reading.images import ReleaseImage
 from quarterdeck.core.cluster.diff import Diff
 from quarterdeck.core.cluster.diff_reader import Images
 from quarterdeck.core.ports.host import Release

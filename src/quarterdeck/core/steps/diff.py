@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from quarterdeck.core.charts import facade
-from quarterdeck.core.charts.members import known, plain_images, release_images
+from quarterdeck.core.charts.members import component_of, plain_images
+from quarterdeck.core.charts.reading.images import ReleaseImage
+from quarterdeck.core.charts.snapshot import Snapshot
+from quarterdeck.core.charts.snapshots import Snapshots
 from quarterdeck.core.cluster import diff_reader as reader
 from quarterdeck.core.cluster import releases as listing
 from quarterdeck.core.model.errors import EditRefusedError, PermanentError
 from quarterdeck.core.model.limits import Limits
 from quarterdeck.core.model.place import joined, slug
 from quarterdeck.core.model.tag import short_tag
-from quarterdeck.core.ports.charts import Charts, Tree
 from quarterdeck.core.ports.files import Files
 from quarterdeck.core.ports.host import Host, Release
 from quarterdeck.core.ports.registry import Registry
 from quarterdeck.core.redaction.redactor import Redactor
+from quarterdeck.core.rollout.intent import ALL
 from quarterdeck.core.rollout.naming import job_name
 from quarterdeck.core.rollout.records import STAGES, Diffed, DiffIntent, PlaceDiff
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.step import Step, StepName
 from quarterdeck.core.steps.describe import describe, expected, references
 from quarterdeck.core.steps.jobs import HostJobs
-from quarterdeck.core.steps.reading import digests_of, trees_at
+from quarterdeck.core.steps.reading import digests_of, snapshot_at
 from quarterdeck.core.steps.run import Run
 
 #: lines of helmfile's log that a failure tells
@@ -39,7 +40,7 @@ class DiffStep:
 
     def __init__(
         self,
-        charts: Charts,
+        charts: Snapshots,
         registry: Registry,
         host: Host,
         jobs: HostJobs,
@@ -60,9 +61,9 @@ class DiffStep:
         assert synced is not None, "SYNC comes before"
         commit = synced.commit
         step = await run.intend(step, DiffIntent(commit))
-        trees = await trees_at(run, self.charts, commit, self.limits.diff)
-        await _refuse_another_tag(run, trees)
-        place_diffs = await self._of_all_places(run, step, commit, trees)
+        snapshot = await snapshot_at(run, self.charts, commit, self.limits.diff)
+        await _refuse_another_tag(run, snapshot)
+        place_diffs = await self._of_all_places(run, step, snapshot)
         references_shown: list[str] = []
         for place_diff in place_diffs.values():
             for references_of_release in place_diff.images.values():
@@ -73,12 +74,10 @@ class DiffStep:
         await run.done(step, diffed, lines, follow=layout(run.rollout, diffed))
         return diffed
 
-    async def _of_all_places(
-        self, run: Run, step: Step, commit: str, trees: Mapping[str, Tree]
-    ) -> dict[str, PlaceDiff]:
+    async def _of_all_places(self, run: Run, step: Step, snapshot: Snapshot) -> dict[str, PlaceDiff]:
         """Place -> its diff, all taken side by side; one that fails leaves no other behind."""
         places = run.rollout.environments
-        diffing = [asyncio.create_task(self._of_place(run, step, place, commit, trees)) for place in places]
+        diffing = [asyncio.create_task(self._of_place(run, step, place, snapshot)) for place in places]
         try:
             return dict(zip(places, await asyncio.gather(*diffing), strict=True))
         finally:
@@ -86,11 +85,11 @@ class DiffStep:
                 task.cancel()
             await asyncio.gather(*diffing, return_exceptions=True)
 
-    async def _of_place(self, run: Run, step: Step, place: str, commit: str, trees: Mapping[str, Tree]) -> PlaceDiff:
+    async def _of_place(self, run: Run, step: Step, place: str, snapshot: Snapshot) -> PlaceDiff:
         rollout, log = run.rollout, f"{slug(place)}.diff.log"
-        images = await self._images(run, place, trees)
+        images = await self._images(run, place, snapshot)
         job = job_name(rollout, replace(step, environment=place))
-        raw = await self._taken_on_the_host(run, place, job, commit, log)
+        raw = await self._taken_on_the_host(run, place, job, snapshot.commit, log)
         text = raw.decode("utf-8", "replace")
         releases = await self._releases(run, job)
         kept_text = text
@@ -103,7 +102,7 @@ class DiffStep:
             raise PermanentError(f"helmfile lists no release of {rollout.title} in {rollout.spoken(place)}")
         every_image = [image for named in images.values() for image in named]
         # read before redaction: a changed secret must count as a change; what is kept of it is redacted after
-        before = "" if rollout.part == facade.ALL else rollout.before.get(place, "")  # its parts may run several
+        before = "" if rollout.part == ALL else rollout.before.get(place, "")  # its parts may run several
         wanted = expected(every_image, before, rollout.tag)
         every_release = await asyncio.to_thread(reader.read, text, wanted)
         own_diff, left = every_release.of({release.name for release in releases})
@@ -112,7 +111,7 @@ class DiffStep:
         if run.subject.own.is_part:
             tags = frozenset(image.tag for image in every_image)
         else:
-            tags = await _tags(run, place, trees)
+            tags = await _tags(run, place, snapshot)
         return PlaceDiff(
             job=job,
             digest=hashlib.sha256(raw).hexdigest(),
@@ -140,9 +139,7 @@ class DiffStep:
             raise PermanentError(f"the diff of {where} changed on its way from the deploy host")
         return raw
 
-    async def _images(
-        self, run: Run, place: str, trees: Mapping[str, Tree]
-    ) -> dict[str, tuple[facade.ReleaseImage, ...]]:
+    async def _images(self, run: Run, place: str, snapshot: Snapshot) -> dict[str, tuple[ReleaseImage, ...]]:
         """Release -> the images that the pinned commit makes it run; by the catalogue where the files do not say.
 
         Raises:
@@ -151,7 +148,7 @@ class DiffStep:
         member, environment = run.subject.at(place)
         name, tag = member.service.name, run.rollout.tag
         try:
-            return await asyncio.to_thread(release_images, member, trees[name], environment)
+            return await asyncio.to_thread(snapshot.release_images, component_of(member), environment)
         except EditRefusedError as why:
             if member.is_part:
                 raise PermanentError(f"I cannot tell the releases of {member.title}: {why}") from why
@@ -170,7 +167,7 @@ class DiffStep:
         return " / ".join((await self.jobs.log_lines(run, log))[-_TOLD_LINES:]) or "no output"
 
 
-async def _refuse_another_tag(run: Run, trees: Mapping[str, Tree]) -> None:
+async def _refuse_another_tag(run: Run, snapshot: Snapshot) -> None:
     """Somebody's later bump is not applied in the name of who asked for another tag.
 
     Raises:
@@ -178,7 +175,7 @@ async def _refuse_another_tag(run: Run, trees: Mapping[str, Tree]) -> None:
     """
     if run.rollout.kind == Kind.APPLY:
         return
-    tags_in_git = {place: await _tag(run, place, trees) for place in run.rollout.environments}
+    tags_in_git = {place: await _tag(run, place, snapshot) for place in run.rollout.environments}
     others = {place: tag for place, tag in tags_in_git.items() if tag not in ("", run.rollout.tag)}
     if others:
         tags = joined(sorted({short_tag(tag, run.service.suffix) for tag in others.values()}))
@@ -186,23 +183,20 @@ async def _refuse_another_tag(run: Run, trees: Mapping[str, Tree]) -> None:
         raise PermanentError(f"git says {tags} for {where} by now, bumped since. !apply takes what git says")
 
 
-async def _tag(run: Run, place: str, trees: Mapping[str, Tree]) -> str:
+async def _tag(run: Run, place: str, snapshot: Snapshot) -> str:
     """The tag that git gives a place; empty where it cannot be told: the diff shows it."""
     member, environment = run.subject.at(place)
-    name = member.service.name
     try:
-        args = (trees[name], name, (environment,), known(member.service), member.part)
-        return (await asyncio.to_thread(facade.effective, *args))[environment].tag
+        return (await asyncio.to_thread(snapshot.tag, component_of(member), environment)).tag
     except EditRefusedError:
         return ""
 
 
-async def _tags(run: Run, place: str, trees: Mapping[str, Tree]) -> frozenset[str]:
+async def _tags(run: Run, place: str, snapshot: Snapshot) -> frozenset[str]:
     """Every tag that an apply of the whole place brings; none where they cannot be told."""
     member, environment = run.subject.at(place)
-    name = member.service.name
     try:
-        return await asyncio.to_thread(facade.tags_of, trees[name], name, environment, known(member.service))
+        return await asyncio.to_thread(snapshot.all_tags, component_of(member), environment)
     except EditRefusedError:
         return frozenset()
 

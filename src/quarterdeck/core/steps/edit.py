@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from quarterdeck.core.charts import facade
-from quarterdeck.core.charts.members import planned_edit
+from quarterdeck.core.charts.editing.edit_plan import EditPlan
+from quarterdeck.core.charts.members import edit_request
+from quarterdeck.core.charts.snapshot import Snapshot
+from quarterdeck.core.charts.snapshots import Snapshots
 from quarterdeck.core.model.catalogue import ChartsRepository
 from quarterdeck.core.model.change import ChangeStatus, Draft
 from quarterdeck.core.model.limits import Limits
 from quarterdeck.core.model.place import listed
 from quarterdeck.core.model.tag import short_tag
-from quarterdeck.core.ports.charts import Charts, Tree
 from quarterdeck.core.ports.review import Review
 from quarterdeck.core.redaction.redactor import Redactor
 from quarterdeck.core.rollout.naming import change_id
 from quarterdeck.core.rollout.records import Edited, EditIntent
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.step import Step
-from quarterdeck.core.steps.reading import trees_at
+from quarterdeck.core.steps.reading import snapshot_at
 from quarterdeck.core.steps.run import Run
 
 
@@ -29,7 +29,7 @@ class EditStep:
     """Proposes the edit in Gerrit."""
 
     def __init__(
-        self, charts: Charts, review: Review, repository: ChartsRepository, redactor: Redactor, limits: Limits
+        self, charts: Snapshots, review: Review, repository: ChartsRepository, redactor: Redactor, limits: Limits
     ) -> None:
         self.charts, self.review, self.repository = charts, review, repository
         self.redactor, self.limits = redactor, limits
@@ -46,8 +46,8 @@ class EditStep:
         else:
             await self._clear_earlier(run, step)
             base = await run.patiently("Gerrit", self.charts.tip, self.limits.gate)
-        trees = await trees_at(run, self.charts, base, self.limits.gate)
-        plan = await asyncio.to_thread(plan_edit, run, trees)  # parsing may take long, and the loop must not wait
+        snapshot = await snapshot_at(run, self.charts, base, self.limits.gate)
+        plan = await asyncio.to_thread(plan_edit, run, snapshot)
         if plan.already:
             return Edited(base, plan.effect, already=True)
         identity = change_id(run.rollout.id, step)
@@ -89,9 +89,10 @@ class EditStep:
             await self.review.abandon(change, why)
 
 
-def plan_edit(run: Run, trees: Mapping[str, Tree]) -> facade.EditPlan:
+def plan_edit(run: Run, snapshot: Snapshot) -> EditPlan:
     """The edit that brings the rollout's places to its tag."""
-    return planned_edit(run.subject, trees, run.rollout.environments, run.rollout.tag, run.rollout.intent.pin)
+    rollout = run.rollout
+    return snapshot.edit(edit_request(run.subject, rollout.environments, rollout.intent.pin), rollout.tag)
 
 
 def message(rollout: Rollout, identity: str, suffix: str) -> str:

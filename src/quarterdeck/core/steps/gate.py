@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from quarterdeck.core.charts.members import release_images
+from quarterdeck.core.charts.members import component_of
+from quarterdeck.core.charts.snapshots import Snapshots
 from quarterdeck.core.model.environment import Environment, EnvironmentKind
 from quarterdeck.core.model.errors import EditRefusedError, NotFoundError, PermanentError, TemporaryError
 from quarterdeck.core.model.limits import Limits
 from quarterdeck.core.model.question import Question
-from quarterdeck.core.ports.charts import Charts
 from quarterdeck.core.ports.store import Store
 from quarterdeck.core.rollout import codec
 from quarterdeck.core.rollout.pipeline import BEFORE
@@ -40,7 +40,7 @@ class GateStep:
         ask_first: successful rollouts that a person needs before he is no longer asked as a beginner.
     """
 
-    def __init__(self, charts: Charts, store: Store, rules: Sequence[Rule], limits: Limits, ask_first: int) -> None:
+    def __init__(self, charts: Snapshots, store: Store, rules: Sequence[Rule], limits: Limits, ask_first: int) -> None:
         self.charts, self.store, self.rules = charts, store, rules
         self.limits, self.ask_first = limits, ask_first
 
@@ -127,8 +127,8 @@ class GateStep:
                 return
             for place, diff in shown.places.items():
                 member, environment = run.subject.at(place)
-                tree = await self.charts.tree(tip, member.service.name)
-                images = await asyncio.to_thread(release_images, member, tree, environment)
+                snapshot = await self.charts.at(tip, (member.service.name,))
+                images = await asyncio.to_thread(snapshot.release_images, component_of(member), environment)
                 if references(images) != diff.images:
                     moved.append(place)
         except (EditRefusedError, NotFoundError, TemporaryError):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from quarterdeck.core.charts.snapshot import Snapshot
 from quarterdeck.core.charts.vote_limit import prove
 from quarterdeck.core.model.change import Change, blob_id
 from quarterdeck.core.model.errors import PermanentError
-from quarterdeck.core.ports.charts import Tree
 from quarterdeck.core.rollout.records import Edited
 from quarterdeck.core.steps.edit import plan_edit
 from quarterdeck.core.steps.run import Run
@@ -16,11 +16,11 @@ from quarterdeck.core.steps.run import Run
 _PLAIN, _EXECUTABLE = 0o100644, 0o100755
 
 
-async def prove_change(run: Run, change: Change, edited: Edited, trees: Mapping[str, Tree], services_dir: str) -> None:
-    """Compute the edit again from the change's own parent, and prove that the change is that and no more.
+async def prove_change(run: Run, change: Change, edited: Edited, snapshot: Snapshot, services_dir: str) -> None:
+    """Prove that a change is the edit of its own parent, and no more.
 
     Args:
-        trees: service -> its files at that parent.
+        snapshot: the files at that parent, as the repository has them now.
         services_dir: folder whose entries are the services' folders.
 
     Raises:
@@ -28,8 +28,7 @@ async def prove_change(run: Run, change: Change, edited: Edited, trees: Mapping[
     """
 
     def computed() -> None:  # parsing may take long, and the loop must not wait
-        before = {path: content for tree in trees.values() for path, content in tree.files.items()}
-        check(change, edited.base, before, plan_edit(run, trees).files, services_dir)
+        check(change, edited.base, snapshot.files, plan_edit(run, snapshot).files, services_dir)
 
     try:
         await asyncio.to_thread(computed)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from functools import partial
 
+from quarterdeck.core.charts.snapshots import Snapshots
 from quarterdeck.core.model.catalogue import ChartsRepository, MergeMode
 from quarterdeck.core.model.change import Change, ChangeStatus, Vote
 from quarterdeck.core.model.errors import ConflictError, PermanentError, StopRequested, TemporaryError
 from quarterdeck.core.model.limits import Limits
-from quarterdeck.core.ports.charts import Charts
 from quarterdeck.core.ports.review import Review
 from quarterdeck.core.rollout.records import Edited, Merged, MergeIntent
 from quarterdeck.core.rollout.step import Step
 from quarterdeck.core.steps.debts import DebtBook
 from quarterdeck.core.steps.limit import prove_change
-from quarterdeck.core.steps.reading import trees_at
+from quarterdeck.core.steps.reading import snapshot_at
 from quarterdeck.core.steps.run import Run
 
 
@@ -23,7 +23,7 @@ class MergeStep:
     """Votes, and waits for the gate or submits, as the charts repository has it."""
 
     def __init__(
-        self, charts: Charts, review: Review, repository: ChartsRepository, debts: DebtBook, limits: Limits
+        self, charts: Snapshots, review: Review, repository: ChartsRepository, debts: DebtBook, limits: Limits
     ) -> None:
         self.charts, self.review, self.repository = charts, review, repository
         self.debts, self.limits = debts, limits
@@ -62,8 +62,9 @@ class MergeStep:
         others = await run.patiently("Gerrit", lambda: review.submitted_together(change), limits.gate)
         if others:
             raise PermanentError(f"change {change.number} would take along {', '.join(map(str, others))}")
-        trees = await trees_at(run, self.charts, edited.base, limits.gate)
-        await prove_change(run, change, edited, trees, self.repository.services_dir)
+        read_again = partial(self.charts.read_again, edited.base, run.rollout.services)
+        snapshot = await run.patiently("Gerrit", read_again, limits.gate)
+        await prove_change(run, change, edited, snapshot, self.repository.services_dir)
         words = f"Requested by {run.rollout.shell} ({run.rollout.account}), rollout #{run.rollout.number}"
         return await run.patiently("Gerrit", lambda: review.approve(change, words), limits.gate)
 
@@ -105,11 +106,8 @@ class MergeStep:
         return await self._contents(run, edited, tip) != await self._contents(run, edited, edited.base)
 
     async def _contents(self, run: Run, edited: Edited, commit: str) -> list[bytes | None]:
-        trees = await trees_at(run, self.charts, commit, self.limits.gate)
-        files: dict[str, bytes] = {}
-        for tree in trees.values():
-            files.update(tree.files)
-        return [files.get(path) for path in edited.files]
+        snapshot = await snapshot_at(run, self.charts, commit, self.limits.gate)
+        return [snapshot.files.get(path) for path in edited.files]
 
     async def _withdraw(self, run: Run, change: Change) -> Change:
         """Take the change back if it is still open; the gate may have been faster. Tried again at the rollout's end."""

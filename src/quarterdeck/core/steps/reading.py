@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
+from functools import partial
 
+from quarterdeck.core.charts.snapshot import Snapshot
+from quarterdeck.core.charts.snapshots import Snapshots
 from quarterdeck.core.model.errors import PermanentError, TemporaryError
-from quarterdeck.core.ports.charts import Charts, Tree
 from quarterdeck.core.ports.registry import Registry
 from quarterdeck.core.steps.run import Run
 
 
-async def trees_at(run: Run, charts: Charts, commit: str, seconds: float) -> dict[str, Tree]:
-    """Service -> its files at a commit, for each that the rollout serves; waits as `Run.patiently` does."""
-
-    async def read() -> dict[str, Tree]:
-        return {name: await charts.tree(commit, name) for name in run.rollout.services}
-
-    return await run.patiently("Gerrit", read, seconds)
+async def snapshot_at(run: Run, charts: Snapshots, commit: str, seconds: float) -> Snapshot:
+    """The files of the services that the rollout serves, at a commit; waits as `Run.patiently` does."""
+    return await run.patiently("Gerrit", partial(charts.at, commit, run.rollout.services), seconds)
 
 
 async def digests_of(registry: Registry, references: Iterable[str]) -> dict[str, str]:

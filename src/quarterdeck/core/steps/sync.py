@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from quarterdeck.core.charts.snapshots import Snapshots
 from quarterdeck.core.model.errors import PermanentError, TemporaryError
 from quarterdeck.core.model.limits import Limits
-from quarterdeck.core.ports.charts import Charts
 from quarterdeck.core.ports.host import Host
 from quarterdeck.core.rollout.records import Synced, SyncIntent
 from quarterdeck.core.rollout.step import Step
@@ -18,7 +18,7 @@ class SyncStep:
         host_name: what people call the deploy host.
     """
 
-    def __init__(self, charts: Charts, host: Host, limits: Limits, host_name: str) -> None:
+    def __init__(self, charts: Snapshots, host: Host, limits: Limits, host_name: str) -> None:
         self.charts, self.host, self.limits, self.host_name = charts, host, limits, host_name
 
     async def perform(self, run: Run, step: Step) -> Synced:

@@ -21,7 +21,7 @@ class TheImagesAreInTheRegistry(Check):
     async def of_order(self, order: Order) -> Refusal | None:
         """Which are missing, or that the registry does not answer."""
         places = (*order.places, *order.plan.effect)
-        wanted = await asyncio.to_thread(references, order.around, order.trees, order.plan, places, order.tag)
+        wanted = await asyncio.to_thread(references, order.around, order.snapshot, order.plan, places, order.tag)
         try:
             digests = await asyncio.gather(*(self.registry.digest(name, tag) for name, tag in wanted))
         except TemporaryError as error:

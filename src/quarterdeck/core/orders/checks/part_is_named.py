@@ -20,5 +20,4 @@ class ThePartIsNamed(Check):
         intent, service = targeted.intent, targeted.subject.service
         if intent.target.part or intent.target.group or service.image:
             return None
-        tree = targeted.trees[service.name]
-        return await which_part(self.tagging, tree, service, intent.verb, intent.environment)
+        return await which_part(self.tagging, targeted.snapshot, service, intent.verb, intent.environment)

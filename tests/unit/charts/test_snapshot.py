@@ -7,20 +7,13 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from quarterdeck.core.charts.facade import (
-    ALL,
-    CatalogueImages,
-    ReleaseImage,
-    TagLocation,
-    effective,
-    environments,
-    parts_of,
-    plan,
-    release_images,
-    timeout,
-)
+from quarterdeck.core.charts.reading.images import ReleaseImage
+from quarterdeck.core.charts.reading.parts import CatalogueImages
+from quarterdeck.core.charts.snapshot import TagLocation
 from quarterdeck.core.model.errors import EditRefusedError
 from quarterdeck.core.ports.charts import Tree
+from quarterdeck.core.rollout.intent import ALL
+from tests.worlds.charts_questions import effective, environments, parts_of, plan, release_images, timeout
 
 D = "helmfile.d/services/citoid"
 SHARED, STAGING = f"{D}/values.yaml", f"{D}/values-staging.yaml"
