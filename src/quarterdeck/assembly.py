@@ -10,6 +10,11 @@ from quarterdeck.core.desk.answers import Answers
 from quarterdeck.core.desk.dispatcher import Reception
 from quarterdeck.core.desk.dossier import Dossiers
 from quarterdeck.core.desk.preview import Preview
+from quarterdeck.core.orders.checks.lists import checks_by_kind
+from quarterdeck.core.orders.drafting import Drafting
+from quarterdeck.core.orders.orders import Orders
+from quarterdeck.core.orders.tagging import Tagging
+from quarterdeck.core.orders.targets import Targets
 from quarterdeck.core.rollout.step import StepName
 from quarterdeck.core.situation import Surveyor
 from quarterdeck.core.steps import Perform
@@ -62,15 +67,27 @@ def assemble(world: World, page_url: str, more_steps: Mapping[str, Perform] | No
         withdrawal=withdrawal,
         endings=Endings(world.pipelines, world.catalogue, world.redactor, surveyor, debts, withdrawal),
     )
-    actions = Actions(world, deployer, withdrawal)
-    answers = Answers(world, page_url)
+    targets = Targets(world.catalogue, world.charts)
+    tagging = Tagging(world.catalogue, world.registry, world.store)
+    orders = Orders(
+        catalogue=world.catalogue,
+        targets=targets,
+        tagging=tagging,
+        surveyor=surveyor,
+        checks=checks_by_kind(world.catalogue, world.registry, world.store, tagging),
+        rules=world.rules,
+        clock=world.clock,
+    )
+    drafting = Drafting(world.catalogue, world.store, world.voice, world.redactor, world.pipelines, world.clock)
+    actions = Actions(world, orders, drafting, deployer, withdrawal)
+    answers = Answers(world, page_url, targets, tagging, surveyor)
     return Core(
         surveyor=surveyor,
         dossiers=Dossiers(world.store, world.files, world.host),
         deployer=deployer,
         actions=actions,
         answers=answers,
-        dispatcher=Reception(actions, answers, Preview(world, actions.orders)),
+        dispatcher=Reception(actions, answers, Preview(world, orders)),
     )
 
 

@@ -11,7 +11,6 @@ from quarterdeck.core.model.service import Service
 from quarterdeck.core.orders.checks.bumps_stay import NobodysNewerBumpIsUndone, undone_bump
 from quarterdeck.core.orders.checks.everybody_agrees import AloneIsForOneService, EverybodyTouchedAgrees
 from quarterdeck.core.orders.checks.images_exist import TheImagesAreInTheRegistry, TheSaidImagesAreInTheRegistry
-from quarterdeck.core.orders.checks.lists import checks_by_kind
 from quarterdeck.core.orders.checks.part_is_named import ThePartIsNamed
 from quarterdeck.core.orders.checks.places_are_seen import ThePlacesCanBeSeen
 from quarterdeck.core.orders.order import Order, Reaching, Surveyed, Targeted
@@ -275,7 +274,7 @@ async def test_our_rollouts_are_looked_up_by_service_and_part(deck: Deck) -> Non
 )
 async def test_a_kind_of_rollout_has_its_checks(deck: Deck, kind: Kind, names: list[str]) -> None:
     """Going back is not held up by what a deploy asks; an apply writes nothing."""
-    checks = checks_by_kind(deck.world, deck.desk.orders.tagging)[kind]
+    checks = deck.desk.orders.checks[kind]
     assert [type(check).__name__ for check in checks] == names
 
 

@@ -22,7 +22,7 @@ from quarterdeck.core.model.person import Actor
 from quarterdeck.core.model.place import environments as environments_of
 from quarterdeck.core.model.question import confirm_command
 from quarterdeck.core.model.room import Room
-from quarterdeck.core.orders.drafting import drafted
+from quarterdeck.core.orders.drafting import Drafting
 from quarterdeck.core.orders.order import Order
 from quarterdeck.core.orders.orders import Orders
 from quarterdeck.core.ports.runner import JobState
@@ -45,9 +45,11 @@ _RESTING = {State.WAITING, State.FAILED, State.UNKNOWN}
 class Actions:
     """Commands that change something. Each returns the line to say; empty when the rollout itself speaks."""
 
-    def __init__(self, world: World, deployer: Deployer, withdrawal: Withdrawal) -> None:
+    def __init__(
+        self, world: World, orders: Orders, drafting: Drafting, deployer: Deployer, withdrawal: Withdrawal
+    ) -> None:
         self.world = world
-        self.orders = Orders(world)
+        self.orders, self.drafting = orders, drafting
         self.deployer = deployer
         self.withdrawal = withdrawal
 
@@ -199,7 +201,7 @@ class Actions:
         return tuple(taken)
 
     async def _accept(self, actor: Actor, order: Order, takeover: tuple[int, ...]) -> str:
-        rollout = await drafted(self.world, actor, order, takeover)
+        rollout = await self.drafting.drafted(actor, order, takeover)
         await self._refuse_if_edited(order, takeover)
         try:
             accepted = await self.world.store.accept(

@@ -15,7 +15,7 @@ from quarterdeck.core.model.place import grouped, joined, slug
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.orders.tagging import Tagging
-from quarterdeck.core.orders.targets import members_of
+from quarterdeck.core.orders.targets import Targets
 from quarterdeck.core.rollout.intent import ALL, Target, spoken_target
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.state import HOLDING, State
@@ -56,10 +56,9 @@ HELP: Mapping[str, str] = {
 class Answers:
     """Read-only commands. Each returns lines to say."""
 
-    def __init__(self, world: World, page_url: str) -> None:
+    def __init__(self, world: World, page_url: str, targets: Targets, tagging: Tagging, surveyor: Surveyor) -> None:
         self.world, self.page = world, page_url.rstrip("/")
-        self.tagging = Tagging(world)
-        self.surveyor = Surveyor(world.charts, world.host, world.store)
+        self.targets, self.tagging, self.surveyor = targets, tagging, surveyor
 
     async def status(self, actor: Actor, text: str) -> list[str]:
         """`!status [SERVICE|ID|mine]`."""
@@ -75,7 +74,7 @@ class Answers:
         if word.lstrip("#r").isdigit() and word not in self.world.catalogue.services:
             return [self._one(await self._get("status", text))]
         (target,) = grammar.parse_names("status", text, self.world.catalogue.services, self.world.catalogue.groups)
-        found = await members_of(self.world, target)
+        found = await self.targets.members_of(target)
         return [await self._service(member, snapshot) for member, snapshot in found[:MOST_MEMBERS]]
 
     async def versions(self, actor: Actor, text: str) -> list[str]:
@@ -83,12 +82,14 @@ class Answers:
         targets = grammar.parse_names("versions", text, self.world.catalogue.services, self.world.catalogue.groups)
         if not targets:
             raise RequestError(f"which service? Say !versions SERVICE. {NOTHING}")
-        found = [pair for target in targets[:5] for pair in await members_of(self.world, target)]
+        found = [pair for target in targets[:5] for pair in await self.targets.members_of(target)]
         return [await self.versions_line(member, snapshot) for member, snapshot in found[:MOST_MEMBERS]]
 
     async def versions_of(self, target: Target) -> list[str]:
         """A line for the service, or for each of its parts."""
-        return [await self.versions_line(member, snapshot) for member, snapshot in await members_of(self.world, target)]
+        return [
+            await self.versions_line(member, snapshot) for member, snapshot in await self.targets.members_of(target)
+        ]
 
     async def versions_line(self, member: Member, snapshot: Snapshot | None) -> str:
         """`citoid: git … | staging … | codfw, eqiad … | newest …`."""

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from quarterdeck.core.charts.editing.edit_plan import NOTHING_TO_WRITE
 from quarterdeck.core.charts.members import member, other_services
 from quarterdeck.core.charts.snapshot import Snapshot
+from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.environment import Environment
 from quarterdeck.core.model.errors import NotFoundError, Refusal, RequestError, TemporaryError
 from quarterdeck.core.model.service import Service
-from quarterdeck.core.orders.checks.lists import checks_by_kind
+from quarterdeck.core.orders.checks.check import Check
 from quarterdeck.core.orders.editing import edit_of, taken_away, touched_by
 from quarterdeck.core.orders.environments import resolve_environment
 from quarterdeck.core.orders.order import Order, Reaching, Surveyed, Targeted
 from quarterdeck.core.orders.refusals import ChartsSilent, NotInCharts
 from quarterdeck.core.orders.tagging import Tagging
-from quarterdeck.core.orders.targets import services_of, snapshot_at_tip
+from quarterdeck.core.orders.targets import Targets
 from quarterdeck.core.orders.which_part import which_part
+from quarterdeck.core.ports.clock import Clock
 from quarterdeck.core.rollout.intent import Intent, Target
 from quarterdeck.core.rollout.rollout import Kind
 from quarterdeck.core.rollout.subject import Member, Subject
 from quarterdeck.core.rules.moments import ProposedOrder
 from quarterdeck.core.rules.reasons import Grounds
-from quarterdeck.core.rules.ruling import permitted
+from quarterdeck.core.rules.ruling import Rule, permitted
 from quarterdeck.core.rules.serving_order import in_serving_order
 from quarterdeck.core.situation import Surveyor
-from quarterdeck.core.world import World
 
 #: seconds that git and cluster have to answer
 _SURVEY_WITHIN = 10.0
@@ -37,16 +38,23 @@ _SURVEY_WITHIN = 10.0
 class Orders:
     """Reads only; nothing is written before an order stands."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.tagging = Tagging(world)
-        self.surveyor = Surveyor(world.charts, world.host, world.store)
-        self.checks = checks_by_kind(world, self.tagging)
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        targets: Targets,
+        tagging: Tagging,
+        surveyor: Surveyor,
+        checks: Mapping[Kind, Sequence[Check]],
+        rules: Sequence[Rule],
+        clock: Clock,
+    ) -> None:
+        self.catalogue, self.targets, self.tagging, self.surveyor = catalogue, targets, tagging, surveyor
+        self.checks, self.rules, self.clock = checks, rules, clock
 
     async def services(self, target: Target) -> tuple[Service, ...]:
-        """The services that a target means; see `targets.services_of`."""
+        """The services that a target means; see `Targets.services_of`."""
         try:
-            return await services_of(self.world, target)
+            return await self.targets.services_of(target)
         except TemporaryError as error:
             raise RequestError(ChartsSilent(str(error))) from error
 
@@ -104,7 +112,7 @@ class Orders:
     async def _with_others(self, reaching: Reaching) -> Subject:
         """The subject, and behind it the other services that its edit moves too."""
         subject, snapshot = reaching.targeted.subject, reaching.targeted.snapshot
-        own, known = subject.service, self.world.catalogue.services
+        own, known = subject.service, self.catalogue.services
         services = [known.get(name) or Service(name, "", own.image, suffix=own.suffix) for name in reaching.others]
         others = [await asyncio.to_thread(member, snapshot, service) for service in services]
         return Subject((*subject.members, *others), subject.group)
@@ -136,7 +144,7 @@ class Orders:
 
     def _judged(self, order: Order, requester: str) -> Grounds | None:
         """What a person is asked before anything is written; NotAllowedError where a rule refuses the order."""
-        environments = self.world.catalogue.environments
+        environments = self.catalogue.environments
         proposed = ProposedOrder(
             requester=requester,
             kind=order.kind,
@@ -145,14 +153,14 @@ class Orders:
             tag=order.tag,
             taken_away=taken_away(order.plan, order.places, order.situation),
         )
-        reasons = permitted(proposed, self.world.clock.now(), self.world.rules)
+        reasons = permitted(proposed, self.clock.now(), self.rules)
         return Grounds(reasons, proposed) if reasons else None
 
     # -- reading -----------------------------------------------------------------------------------------------
 
     async def _snapshot(self, services: Sequence[Service]) -> Snapshot:
         try:
-            return await snapshot_at_tip(self.world, services)
+            return await self.targets.snapshot_at_tip(services)
         except TemporaryError as error:
             raise RequestError(ChartsSilent(str(error))) from error
         except NotFoundError as error:
@@ -161,7 +169,7 @@ class Orders:
     def _environments(self, members: Sequence[Member]) -> tuple[Environment, ...]:
         """The members' own environments that the catalogue knows, in the order they are served."""
         names = set[str]().union(*(one.environments for one in members))
-        known = self.world.catalogue.environments.values()
+        known = self.catalogue.environments.values()
         return in_serving_order(environment for environment in known if environment.name in names)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from quarterdeck.core.builds import ledger as builds
 from quarterdeck.core.model.build import Build, BuildState
+from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.environment import EnvironmentKind
 from quarterdeck.core.model.errors import NotFoundError, RequestError, TemporaryError
 from quarterdeck.core.orders.order import Surveyed
@@ -14,18 +15,19 @@ from quarterdeck.core.orders.refusals import NothingAnnounced, RegistrySilent, S
 from quarterdeck.core.orders.said_tag import said_tag
 from quarterdeck.core.orders.staging_proof import proven_tag
 from quarterdeck.core.orders.way_back import WayBack
+from quarterdeck.core.ports.registry import Registry
+from quarterdeck.core.ports.store import Store
 from quarterdeck.core.rollout.intent import Intent
 from quarterdeck.core.rollout.rollout import Kind
 from quarterdeck.core.rollout.subject import Member, Subject, built_from, in_git
-from quarterdeck.core.world import World
 
 
 class Tagging:
     """Reads ledger, registry and store; what git and cluster say is given."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.way_back = WayBack(world.store)
+    def __init__(self, catalogue: Catalogue, registry: Registry, store: Store) -> None:
+        self.catalogue, self.registry, self.store = catalogue, registry, store
+        self.way_back = WayBack(store)
 
     async def choose(self, surveyed: Surveyed) -> str:
         """The whole tag, as it shall stand in git; empty for an apply of several.
@@ -42,7 +44,7 @@ class Tagging:
             return await self._said(intent.tag, subject)
         if targeted.kind == Kind.ROLLBACK:
             return await self.way_back.tag(intent.environment, subject, places, situation)
-        environments = self.world.catalogue.environments
+        environments = self.catalogue.environments
         kinds = {environments[subject.at(place)[1]].kind for place in places}
         if EnvironmentKind.STAGING in kinds:
             return await self._newest(intent, subject, surveyed.around.members)
@@ -55,8 +57,8 @@ class Tagging:
         """
         announced: list[Build] = []
         for image in member.images:
-            ready = await self.world.store.builds(image=image, states={BuildState.READY})
-            alike = (member, *sharers, *built_from(self.world.catalogue, "", image))
+            ready = await self.store.builds(image=image, states={BuildState.READY})
+            alike = (member, *sharers, *built_from(self.catalogue, "", image))
             for build in ready:
                 tag = in_git(alike, build.tag)
                 flavour_is_unknown = tag == build.tag and bool(member.registry_suffixes)  # it cannot be taken off
@@ -71,7 +73,7 @@ class Tagging:
         in_registry: set[str] = set()
         try:
             for image in own.images:
-                in_registry.update(await self.world.registry.tags(image))
+                in_registry.update(await self.registry.tags(image))
         except TemporaryError as error:
             raise RequestError(RegistrySilent(str(error))) from error
         return said_tag(word, {own.in_git(tag) for tag in in_registry} - {""}, own.service.suffix)
@@ -89,7 +91,7 @@ class Tagging:
 
     def _staging(self, subject: Subject) -> str:
         """The environment whose tag goes to production; empty if no member has a staging."""
-        environments = self.world.catalogue.environments
+        environments = self.catalogue.environments
         for member in subject.members:
             for name in member.environments:
                 if name in environments and environments[name].kind is EnvironmentKind.STAGING:

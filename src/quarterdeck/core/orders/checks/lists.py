@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.orders.checks.bumps_stay import NobodysNewerBumpIsUndone
 from quarterdeck.core.orders.checks.check import Check
 from quarterdeck.core.orders.checks.everybody_agrees import AloneIsForOneService, EverybodyTouchedAgrees
@@ -11,27 +12,30 @@ from quarterdeck.core.orders.checks.images_exist import TheImagesAreInTheRegistr
 from quarterdeck.core.orders.checks.part_is_named import ThePartIsNamed
 from quarterdeck.core.orders.checks.places_are_seen import ThePlacesCanBeSeen
 from quarterdeck.core.orders.tagging import Tagging
+from quarterdeck.core.ports.registry import Registry
+from quarterdeck.core.ports.store import Store
 from quarterdeck.core.rollout.rollout import Kind
-from quarterdeck.core.world import World
 
 
-def checks_by_kind(world: World, tagging: Tagging) -> Mapping[Kind, tuple[Check, ...]]:
+def checks_by_kind(
+    catalogue: Catalogue, registry: Registry, store: Store, tagging: Tagging
+) -> Mapping[Kind, tuple[Check, ...]]:
     """Kind -> its checks. A new one is a file of its own, an entry here, and its sentence in `views/refusals.py`."""
     return {
         Kind.DEPLOY: (
             ThePartIsNamed(tagging),
-            EverybodyTouchedAgrees(world.catalogue),
+            EverybodyTouchedAgrees(catalogue),
             AloneIsForOneService(),
             ThePlacesCanBeSeen(),
-            TheImagesAreInTheRegistry(world.registry),
-            NobodysNewerBumpIsUndone(world.store),
+            TheImagesAreInTheRegistry(registry),
+            NobodysNewerBumpIsUndone(store),
         ),
         Kind.ROLLBACK: (
             ThePartIsNamed(tagging),
-            EverybodyTouchedAgrees(world.catalogue),
+            EverybodyTouchedAgrees(catalogue),
             AloneIsForOneService(),
             ThePlacesCanBeSeen(),
-            TheSaidImagesAreInTheRegistry(world.registry),
+            TheSaidImagesAreInTheRegistry(registry),
         ),
         Kind.APPLY: (ThePlacesCanBeSeen(),),
     }
