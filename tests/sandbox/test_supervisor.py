@@ -120,7 +120,7 @@ def test_children_die_with_a_killed_supervisor(tmp_path: Path) -> None:
     program = f"""
 import threading, time
 from pathlib import Path
-from sandbox.supervisor import Supervisor
+from sandbox.servers.supervisor import Supervisor
 from tests.sandbox.test_supervisor import shell, small_world
 made = Supervisor(small_world(Path({str(tmp_path / "run")!r})))
 start = threading.Thread(target=made.spawn, args=("server", shell("echo $$ > {pid_file}; exec sleep 100")))
