@@ -10,7 +10,7 @@ from quarterdeck.core.charts.snapshots import Snapshots
 from quarterdeck.core.model.errors import QuarterdeckError
 from quarterdeck.core.ports.clock import Clock
 from quarterdeck.core.ports.host import Host
-from quarterdeck.core.ports.store import Store
+from quarterdeck.core.ports.rollouts import Rollouts
 from quarterdeck.core.rollout.state import OVER, State
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class ReapableJobs(Protocol):
 class Housekeeping:
     """Removes old jobs on the deploy host and old files here, once a day; what is not over stays."""
 
-    def __init__(self, store: Store, files: ExpiringFiles, jobs: ReapableJobs, clock: Clock) -> None:
+    def __init__(self, store: Rollouts, files: ExpiringFiles, jobs: ReapableJobs, clock: Clock) -> None:
         self.store, self.files, self.jobs, self.clock = store, files, jobs, clock
 
     async def run(self) -> None:

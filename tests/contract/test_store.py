@@ -101,6 +101,18 @@ def said(text: str, urgency: Urgency = Urgency.NEWS, network: str = "irc") -> Li
     return Line(Room(network, "#deploy"), text, urgency)
 
 
+async def held(world: World, service: str) -> list[tuple[str, int]]:
+    """(environment, number of the holder) of a service's held targets, as the store's own tables have them."""
+    if world.kind == "memory":
+        targets = world.store.tables.targets
+        return sorted((environment, number) for (name, environment), number in targets.items() if name == service)
+    with sqlite3.connect(world.path) as raw:
+        query = "SELECT environment, number FROM targets WHERE service = ? ORDER BY environment"
+        rows = raw.execute(query, (service,)).fetchall()
+    raw.close()
+    return rows
+
+
 async def accepted(store: Any, n: int = 1, takeover: tuple[int, ...] = (), **more: Any) -> Rollout:
     """A rollout the store has accepted."""
     return await store.accept(rollout(n, **more), takeover, lambda r: [said(f"#{r.number} accepted")])
@@ -158,7 +170,7 @@ async def test_of_twenty_at_once_one_wins(world: World) -> None:
     results = await asyncio.gather(*(accepted(world.store, n) for n in range(1, 21)), return_exceptions=True)
     assert sum(isinstance(r, Rollout) for r in results) == 1
     assert sum(isinstance(r, BusyError) for r in results) == 19
-    assert len(await world.store.holders("citoid")) == 1
+    assert len(await held(world, "citoid")) == 1
 
 
 @pytest.mark.parametrize(
@@ -179,8 +191,7 @@ async def test_targets_are_held_by_state(world: World, moves: tuple[Move, ...], 
     r = await accepted(world.store)
     await world.store.save(r, r, write_set=[("values.yaml", "main_app.version")])
     r = await moved(world.store, await world.store.get(1), *moves)
-    held = await world.store.holders("citoid")
-    assert [(h.environment, h.number, h.state) for h in held] == [("staging", 1, r.state)] * holds
+    assert await held(world, "citoid") == [("staging", 1)] * holds
     other = await accepted(world.store, 2, service="cxserver")
     wanted = [("values.yaml", "main_app.version")]
     if holds:
@@ -199,7 +210,7 @@ async def test_a_retry_takes_its_targets_again_or_is_refused(world: World) -> No
     assert (await world.store.get(1)).state is State.FAILED
     await moved(world.store, second, Move.ABORT)
     await moved(world.store, r, Move.RETRY)
-    assert [h.number for h in await world.store.holders("citoid")] == [1]
+    assert [number for _, number in await held(world, "citoid")] == [1]
 
 
 async def test_a_write_set_is_freed_on_word(world: World) -> None:
@@ -233,7 +244,7 @@ async def test_a_takeover_ends_the_resting_one(world: World, moves: tuple[Move, 
     await world.store.save(new, new, write_set=[("v", "a")])
     old = await world.store.get(1)
     assert (old.state, old.note) == (State.ABORTED, "taken over by #2 (bob)")
-    assert [h.number for h in await world.store.holders("citoid")] == [2]
+    assert [number for _, number in await held(world, "citoid")] == [2]
     assert ("bob", "taken over") in [(row.who, row.verb) for row in await world.store.audit(1)]
 
 
@@ -276,15 +287,13 @@ async def test_a_group_holds_the_targets_of_each_of_its_services(world: World) -
     """Who serves several services is in the way of each, and lets go of all at once; the audit names the group."""
     r = await moved(world.store, await accepted(world.store, **GROUP), Move.CONFIRM)
     for service in ("shellbox", "shellbox-media"):
-        assert [(h.service, h.environment, h.number) for h in await world.store.holders(service)] == [
-            (service, "staging", 1)
-        ]
+        assert await held(world, service) == [("staging", 1)]
     with pytest.raises(BusyError, match=r"^shellbox-media staging is held by #1 \(alice"):
         await accepted(world.store, 2, service="shellbox-media")
     r = await moved(world.store, r, Move.PAUSE)
     await accepted(world.store, 2, takeover=(1,), service="shellbox-media")
-    assert await world.store.holders("shellbox") == ()
-    assert [h.number for h in await world.store.holders("shellbox-media")] == [2]
+    assert await held(world, "shellbox") == []
+    assert [number for _, number in await held(world, "shellbox-media")] == [2]
     (detail,) = [row.detail for row in await world.store.audit(1) if row.verb == "accept"]
     assert detail == f"deploy @shellbox staging, shellbox-media/staging {r.tag}"
 

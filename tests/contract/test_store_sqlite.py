@@ -12,10 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import ForeignKeyConstraint, create_engine, inspect
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from quarterdeck.adapters.store import schema
 from quarterdeck.adapters.store.sqlite import SqliteStore
+from quarterdeck.adapters.store.upsert import put_statement
 from quarterdeck.core.model.errors import PermanentError, TemporaryError
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.room import Room
@@ -60,11 +63,17 @@ def test_migrations_lead_to_the_tables_we_use(tmp_path: Path) -> None:
     assert tables == {t.name: [c.name for c in t.columns] for t in schema.metadata.sorted_tables}
     for table in schema.metadata.sorted_tables:
         for constraint in table.constraints:
+            if isinstance(constraint, ForeignKeyConstraint):
+                continue
             columns = [c.name for c in constraint.columns]
             kinds = [u["column_names"] for u in found.get_unique_constraints(table.name)]
             kinds.append(found.get_pk_constraint(table.name)["constrained_columns"])
             assert not columns or columns in kinds, (table.name, columns)
     engine.dispose()
+
+
+#: the migrations there are, and a made-up one behind them
+MIGRATIONS = (*schema.MIGRATIONS, ("ALTER TABLE cursors ADD COLUMN made_up TEXT NOT NULL DEFAULT ''",))
 
 
 @pytest.mark.parametrize("version", range(len(schema.MIGRATIONS) + 1))
@@ -79,6 +88,34 @@ async def test_every_version_upgrades(tmp_path: Path, version: int) -> None:
         await store.set_cursor("a", "b")
         assert await store.cursor("a") == "b"
         store.close()
+
+
+def test_a_migration_leads_from_the_baseline_to_the_next_version(tmp_path: Path) -> None:
+    """What stands in the file stays, the new column is there, and it is run once."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'db'}")
+    with engine.begin() as connection:
+        assert schema.migrate(connection) == 0
+        connection.exec_driver_sql("INSERT INTO cursors VALUES ('a', 'b')")
+    for before in (schema.BASELINE + len(schema.MIGRATIONS), schema.BASELINE + len(MIGRATIONS)):
+        with engine.begin() as connection:
+            assert schema.migrate(connection, MIGRATIONS) == before
+    with engine.begin() as connection:
+        assert connection.exec_driver_sql("SELECT * FROM cursors").all() == [("a", "b", "")]
+    engine.dispose()
+
+
+def test_the_schema_means_the_same_on_postgresql() -> None:
+    """Every table, index and upsert compiles for PostgreSQL; nothing of SQLite's alone slips in."""
+    dialect = postgresql.dialect()
+    for table in schema.metadata.sorted_tables:
+        assert "AUTOINCREMENT" not in str(CreateTable(table).compile(dialect=dialect))
+        for index in table.indexes:
+            assert str(CreateIndex(index).compile(dialect=dialect)).startswith("CREATE INDEX")
+        key = {column.name: "k" for column in list(table.columns)[:1]}
+        values = {column.name: "v" for column in list(table.columns)[1:]}
+        statement = put_statement("postgresql", table, key, values or key)
+        assert "ON CONFLICT" in str(statement.compile(dialect=dialect))
+    assert set(schema.AUDIT_TRIGGERS) == {"sqlite", "postgresql"}
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:

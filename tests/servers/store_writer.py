@@ -13,7 +13,7 @@ from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.records import ApplyIntent
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
-from quarterdeck.core.rollout.state import Move
+from quarterdeck.core.rollout.state import HOLDING, Move, State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
 from tests.worlds.subjects import subject
 
@@ -29,11 +29,9 @@ async def main() -> None:
             before={}, actor="x", shell="x", account="x", home=Room("irc", "#d"), created=now,
             steps=(Step(StepName.SYNC), Step(StepName.APPLY, "a", "default")),
         )  # fmt: skip
-        holding = [h.number for h in await store.holders(rollout.service)]
-        for number in set(holding):
-            found = await store.get(number)
-            assert found is not None
-            await store.save(found, advance(found, Move.ABORT, now), [Line(Room("irc", "#d"), f"{number} end")])
+        for holder in await store.find(HOLDING | {State.PLANNED}, rollout.service):
+            line = Line(Room("irc", "#d"), f"{holder.number} end")
+            await store.save(holder, advance(holder, Move.ABORT, now), [line])
         r = await store.accept(rollout, (), lambda r: [Line(Room("irc", "#d"), f"{r.number} v{r.version}")])
         for move in (Move.CONFIRM, Move.STEP, Move.STEP, Move.FINISH):
             step = replace(

@@ -14,7 +14,8 @@ from quarterdeck.chat.contract import Refused
 from quarterdeck.core.model.errors import TemporaryError
 from quarterdeck.core.model.line import Line, Urgency, Utterance
 from quarterdeck.core.model.room import Room
-from quarterdeck.core.ports.store import OutboxRow, Store
+from quarterdeck.core.ports.outbox import OutboxRow
+from quarterdeck.core.ports.store import Store
 
 log = logging.getLogger(__name__)
 STALE = timedelta(seconds=120)

@@ -13,8 +13,8 @@ from quarterdeck.core.charts.snapshot import Snapshot
 from quarterdeck.core.charts.snapshots import Snapshots
 from quarterdeck.core.cluster.pods import serving as serving_pods
 from quarterdeck.core.model.errors import EditRefusedError, QuarterdeckError
+from quarterdeck.core.ports.debts import Debts
 from quarterdeck.core.ports.host import Host
-from quarterdeck.core.ports.store import Store
 from quarterdeck.core.rollout.debts import Debt
 from quarterdeck.core.rollout.intent import ALL
 from quarterdeck.core.rollout.rollout import Rollout
@@ -66,7 +66,7 @@ class Situation:
 class Surveyor:
     """Looks at git, the cluster and the debts, anew each time."""
 
-    def __init__(self, charts: Snapshots, host: Host, store: Store) -> None:
+    def __init__(self, charts: Snapshots, host: Host, store: Debts) -> None:
         self.charts, self.host, self.store = charts, host, store
 
     async def at_the_end(self, rollout: Rollout) -> Situation:

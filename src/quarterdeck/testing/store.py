@@ -11,7 +11,8 @@ from datetime import datetime
 from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.errors import NotFoundError, StaleError
 from quarterdeck.core.model.line import Line
-from quarterdeck.core.ports.store import AuditRow, HeldTarget, OutboxRow
+from quarterdeck.core.ports.audit import AuditRow
+from quarterdeck.core.ports.outbox import OutboxRow
 from quarterdeck.core.rollout import holding, packing
 from quarterdeck.core.rollout.debts import Debt
 from quarterdeck.core.rollout.pipeline import PIPELINES, Pipelines
@@ -183,11 +184,6 @@ class MemoryStore:
         """See `ports.Store.unreadable`."""
         numbers = sorted(n for n in self.tables.unreadable if self.tables.rollouts[n].state not in OVER)
         return tuple(NotReadable(number, self.tables.unreadable[number]) for number in numbers)
-
-    async def holders(self, service: str) -> tuple[HeldTarget, ...]:
-        """See `ports.Store.holders`."""
-        held = sorted((n, e) for (s, e), n in self.tables.targets.items() if s == service)
-        return tuple(HeldTarget(service, e, n, self.tables.rollouts[n].state) for n, e in held)
 
     async def debts(self, service: str = "") -> tuple[Debt, ...]:
         """See `ports.Store.debts`."""

@@ -10,7 +10,7 @@ from quarterdeck.chat.sender import OutboxSender, messages
 from quarterdeck.core.model.errors import TemporaryError
 from quarterdeck.core.model.line import Line, Urgency, Utterance
 from quarterdeck.core.model.room import Room
-from quarterdeck.core.ports.store import OutboxRow
+from quarterdeck.core.ports.outbox import OutboxRow
 from quarterdeck.testing.store import MemoryStore
 from tests.worlds.world import START, Deck
 

@@ -1,13 +1,18 @@
-"""The store's tables, and the numbered migrations that lead to them from any earlier version."""
+"""The store's tables, and the numbered migrations that lead from one released version to the next.
+
+The tables mean the same on SQLite and PostgreSQL; only the triggers that keep the audit differ, and stand here for
+each. Times are ISO 8601 texts in UTC that sort as the times do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    ForeignKey,
     Index,
     Integer,
     MetaData,
@@ -26,28 +31,37 @@ rollouts = Table(
     metadata,
     Column("number", Integer, primary_key=True),  # AUTOINCREMENT: a number is never given twice
     Column("id", Text, nullable=False, unique=True),
-    Column("service", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("state", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("created", Text, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("owner", Text, nullable=False),  # incarnation of the process that saved it last
     Column("stop", Text, nullable=False),
-    Column("body", Text, nullable=False),  # the rest as JSON
-    Column("services", Text, nullable=False),  # all it serves, a blank before and behind each: " a b "
+    Column("body", Text, nullable=False),  # the rest of it, by its types, as JSON
     Index("rollouts_by_state", "state"),
     sqlite_autoincrement=True,
+)
+rollout_services = Table(
+    "rollout_services",
+    metadata,
+    Column("number", Integer, ForeignKey("rollouts.number"), nullable=False),
+    Column("service", Text, nullable=False),
+    UniqueConstraint("number", "service"),
+    Index("rollout_services_by_service", "service"),
 )
 steps = Table(
     "steps",
     metadata,
-    Column("rollout", Integer, nullable=False),
+    Column("rollout", Integer, ForeignKey("rollouts.number"), nullable=False),
     Column("position", Integer),  # NULL: an earlier attempt, kept as history
     Column("name", Text, nullable=False),
     Column("environment", Text, nullable=False),
     Column("stage", Text, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("state", Text, nullable=False),
-    Column("intent", Text, nullable=False),
-    Column("result", Text, nullable=False),
+    Column("intent", Text, nullable=False),  # a record of the type that its kind has, as JSON
+    Column("result", Text, nullable=False),  # likewise
     Column("why", Text, nullable=False),
     Column("started", Text),
     Column("ended", Text),
@@ -58,16 +72,18 @@ targets = Table(
     metadata,
     Column("service", Text, nullable=False),
     Column("environment", Text, nullable=False),
-    Column("number", Integer, nullable=False),
+    Column("number", Integer, ForeignKey("rollouts.number"), nullable=False),
     UniqueConstraint("service", "environment"),
+    Index("targets_by_number", "number"),
 )
 write_sets = Table(
     "write_sets",
     metadata,
     Column("file", Text, nullable=False),
     Column("scalar", Text, nullable=False),
-    Column("number", Integer, nullable=False),
+    Column("number", Integer, ForeignKey("rollouts.number"), nullable=False),
     UniqueConstraint("file", "scalar"),
+    Index("write_sets_by_number", "number"),
 )
 outbox = Table(
     "outbox",
@@ -78,10 +94,19 @@ outbox = Table(
     Column("may_wait", Boolean, nullable=False),
     Column("line", Text, nullable=False),  # all of it as JSON
     Column("created", Text, nullable=False),
-    Column("claimed_by", Text, nullable=False),  # incarnation of the process that has it; empty: nobody
+    Column("owner", Text, nullable=False),  # incarnation of the process that has it; empty: nobody
     Column("again", Boolean, nullable=False),
     Column("sent_at", Text),
     sqlite_autoincrement=True,
+)
+_unsent = outbox.c.sent_at.is_(None)
+Index(
+    "outbox_unsent",
+    outbox.c.network,
+    outbox.c.may_wait,
+    outbox.c.id,
+    sqlite_where=_unsent,
+    postgresql_where=_unsent,
 )
 inbox = Table(
     "inbox",
@@ -99,11 +124,18 @@ builds = Table(
     metadata,
     Column("project", Text, nullable=False),
     Column("change", Integer, nullable=False),
-    Column("image", Text, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("image", Text, nullable=False),  # empty until CI named one
+    Column("commit_id", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("change_owner", Text, nullable=False),
     Column("merged", Text, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("tag", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("said", Text, nullable=False),
+    Column("updated", Text),
     UniqueConstraint("project", "change", "image"),
+    Index("builds_by_merge", "merged"),
 )
 debts = Table(
     "debts",
@@ -111,7 +143,10 @@ debts = Table(
     Column("service", Text, nullable=False),
     Column("environment", Text, nullable=False),
     Column("part", Text, nullable=False),  # empty: the whole service
-    Column("body", Text, nullable=False),
+    Column("tag", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("since", Text, nullable=False),
     UniqueConstraint("service", "environment", "part"),
 )
 audit = Table(
@@ -123,6 +158,7 @@ audit = Table(
     Column("verb", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("number", Integer, nullable=False),
+    Index("audit_by_number", "number"),
     sqlite_autoincrement=True,
 )
 cursors = Table(
@@ -132,48 +168,30 @@ cursors = Table(
     Column("value", Text, nullable=False),
 )
 
-#: version n is reached by entry n-1. An entry that was released is never edited, only followed by another.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (
-        """CREATE TABLE rollouts (number INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, id TEXT NOT NULL UNIQUE,
-        service TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, version INTEGER NOT NULL,
-        stop TEXT NOT NULL, body TEXT NOT NULL, services TEXT NOT NULL)""",
-        "CREATE INDEX rollouts_by_state ON rollouts (state)",
-        """CREATE TABLE steps (rollout INTEGER NOT NULL REFERENCES rollouts (number), position INTEGER,
-        name TEXT NOT NULL, environment TEXT NOT NULL, stage TEXT NOT NULL, attempt INTEGER NOT NULL,
-        state TEXT NOT NULL, intent TEXT NOT NULL, result TEXT NOT NULL, why TEXT NOT NULL, started TEXT, ended TEXT,
-        UNIQUE (rollout, name, environment, stage, attempt))""",
-        """CREATE TABLE targets (service TEXT NOT NULL, environment TEXT NOT NULL,
-        number INTEGER NOT NULL REFERENCES rollouts (number), UNIQUE (service, environment))""",
-        "CREATE INDEX targets_by_number ON targets (number)",
-        """CREATE TABLE write_sets (file TEXT NOT NULL, scalar TEXT NOT NULL,
-        number INTEGER NOT NULL REFERENCES rollouts (number), UNIQUE (file, scalar))""",
-        "CREATE INDEX write_sets_by_number ON write_sets (number)",
-        """CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, network TEXT NOT NULL,
-        room TEXT NOT NULL, may_wait BOOLEAN NOT NULL, line TEXT NOT NULL, created TEXT NOT NULL,
-        claimed_by TEXT NOT NULL DEFAULT '', again BOOLEAN NOT NULL DEFAULT 0, sent_at TEXT)""",
-        "CREATE INDEX outbox_unsent ON outbox (network, may_wait, id) WHERE sent_at IS NULL",
-        """CREATE TABLE inbox (network TEXT NOT NULL, msgid TEXT NOT NULL, room TEXT NOT NULL,
-        account TEXT NOT NULL, text TEXT NOT NULL, at TEXT NOT NULL, UNIQUE (network, msgid))""",
-        """CREATE TABLE builds (project TEXT NOT NULL, change INTEGER NOT NULL, image TEXT NOT NULL,
-        state TEXT NOT NULL, merged TEXT NOT NULL, body TEXT NOT NULL, UNIQUE (project, change, image))""",
-        "CREATE INDEX builds_by_merge ON builds (merged)",
-        """CREATE TABLE debts (service TEXT NOT NULL, environment TEXT NOT NULL, part TEXT NOT NULL,
-        body TEXT NOT NULL, UNIQUE (service, environment, part))""",
-        """CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, at TEXT NOT NULL,
-        who TEXT NOT NULL, verb TEXT NOT NULL, detail TEXT NOT NULL, number INTEGER NOT NULL)""",
-        "CREATE INDEX audit_by_number ON audit (number)",
+#: dialect -> what makes the database itself refuse to change or cut the audit
+AUDIT_TRIGGERS: Mapping[str, tuple[str, ...]] = {
+    "sqlite": (
         """CREATE TRIGGER audit_is_not_edited BEFORE UPDATE ON audit
         BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END""",
         """CREATE TRIGGER audit_is_not_cut BEFORE DELETE ON audit
         BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END""",
-        "CREATE TABLE cursors (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL)",
     ),
-)
+    "postgresql": (
+        """CREATE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN RAISE EXCEPTION ''the audit is append-only''; END'""",
+        """CREATE TRIGGER audit_is_not_changed BEFORE UPDATE OR DELETE ON audit
+        FOR EACH ROW EXECUTE FUNCTION audit_is_append_only()""",
+    ),
+}
+
+#: the baseline, made from the tables above as they stand at the first release
+BASELINE = 1
+#: entry n leads from version BASELINE + n to the next. One that was released is never edited, only followed by another
+MIGRATIONS: tuple[tuple[str, ...], ...] = ()
 
 
 def version_of(connection: Connection) -> int:
-    """The schema's version; 0 for an empty file."""
+    """The schema's version; 0 for an empty database."""
     connection.execute(text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"))
     return connection.execute(text("SELECT version FROM schema_version")).scalar() or 0
 
@@ -182,18 +200,22 @@ def migrate(connection: Connection, migrations: Sequence[Sequence[str]] = MIGRAT
     """Bring the open transaction's database to the newest version; returns the version it had.
 
     Raises:
-        PermanentError: the file was written by a newer Quarterdeck.
+        PermanentError: the database was written by a newer Quarterdeck.
     """
-    found = version_of(connection)
-    if found > len(migrations):
+    version, newest = version_of(connection), BASELINE + len(migrations)
+    if version > newest:
         raise PermanentError(
-            f"the store has schema version {found}, this Quarterdeck knows {len(migrations)}: "
+            f"the store has schema version {version}, this Quarterdeck knows {newest}: "
             "start the newer Quarterdeck again, or restore the copy from before the upgrade"
         )
-    for statements in migrations[found:]:
+    if version < BASELINE:
+        metadata.create_all(connection)
+        for trigger in AUDIT_TRIGGERS[connection.dialect.name]:
+            connection.execute(text(trigger))
+    for statements in migrations[max(version - BASELINE, 0) :]:
         for statement in statements:
             connection.execute(text(statement))
-    if found != len(migrations):
+    if version != newest:
         connection.execute(text("DELETE FROM schema_version"))
-        connection.execute(text("INSERT INTO schema_version VALUES (:v)"), {"v": len(migrations)})
-    return found
+        connection.execute(text("INSERT INTO schema_version VALUES (:version)"), {"version": newest})
+    return version

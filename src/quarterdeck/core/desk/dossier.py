@@ -12,9 +12,10 @@ from quarterdeck.core.cluster.pods import pods as pods_of
 from quarterdeck.core.desk.answers import log_names, next_commands
 from quarterdeck.core.model.errors import QuarterdeckError
 from quarterdeck.core.model.place import slug
+from quarterdeck.core.ports.audit import AuditRow
 from quarterdeck.core.ports.files import Files
 from quarterdeck.core.ports.host import Host
-from quarterdeck.core.ports.store import AuditRow, Store
+from quarterdeck.core.ports.store import Store
 from quarterdeck.core.rollout import codec
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import OVER

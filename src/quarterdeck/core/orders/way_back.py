@@ -8,7 +8,7 @@ from quarterdeck.core.model.errors import RequestError
 from quarterdeck.core.model.place import environments as environments_of
 from quarterdeck.core.orders.refusals import BackAlready, BackToWhat
 from quarterdeck.core.orders.staging_proof import ways_of
-from quarterdeck.core.ports.store import Store
+from quarterdeck.core.ports.rollouts import Rollouts
 from quarterdeck.core.rollout.intent import ALL
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.state import State
@@ -23,7 +23,7 @@ _MOST_ROLLOUTS = 200
 class WayBack:
     """Reads the rollouts of the past; what git and cluster say is given."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Rollouts) -> None:
         self.store = store
 
     async def tag(self, word: str, subject: Subject, places: Sequence[str], situation: Situation) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from quarterdeck.core.ports.clock import Clock
-from quarterdeck.core.ports.store import Store
+from quarterdeck.core.ports.debts import Debts
 from quarterdeck.core.rollout.owing import owed_after_merge, paid_by
 from quarterdeck.core.rollout.rollout import Rollout
 
@@ -13,7 +13,7 @@ from quarterdeck.core.rollout.rollout import Rollout
 class DebtBook:
     """Writes debts to the store."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Debts, clock: Clock) -> None:
         self.store, self.clock = store, clock
 
     async def owe(self, rollout: Rollout) -> None:

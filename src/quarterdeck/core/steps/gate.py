@@ -15,7 +15,7 @@ from quarterdeck.core.model.environment import Environment, EnvironmentKind
 from quarterdeck.core.model.errors import EditRefusedError, NotFoundError, PermanentError, TemporaryError
 from quarterdeck.core.model.limits import Limits
 from quarterdeck.core.model.question import Question
-from quarterdeck.core.ports.store import Store
+from quarterdeck.core.ports.rollouts import Rollouts
 from quarterdeck.core.rollout import codec
 from quarterdeck.core.rollout.pipeline import BEFORE
 from quarterdeck.core.rollout.records import Diffed, GateIntent, GatePassed, PlaceDiff
@@ -40,7 +40,9 @@ class GateStep:
         ask_first: successful rollouts that a person needs before he is no longer asked as a beginner.
     """
 
-    def __init__(self, charts: Snapshots, store: Store, rules: Sequence[Rule], limits: Limits, ask_first: int) -> None:
+    def __init__(
+        self, charts: Snapshots, store: Rollouts, rules: Sequence[Rule], limits: Limits, ask_first: int
+    ) -> None:
         self.charts, self.store, self.rules = charts, store, rules
         self.limits, self.ask_first = limits, ask_first
 

@@ -11,7 +11,7 @@ from quarterdeck.core.orders.checks.check import Check
 from quarterdeck.core.orders.editing import moves
 from quarterdeck.core.orders.order import Order
 from quarterdeck.core.orders.refusals import UndoesNewerBump
-from quarterdeck.core.ports.store import Store
+from quarterdeck.core.ports.rollouts import Rollouts
 
 #: so many rollouts of a service are looked through
 _MOST_ROLLOUTS = 50
@@ -20,7 +20,7 @@ _MOST_ROLLOUTS = 50
 class NobodysNewerBumpIsUndone(Check):
     """A tag of git that runs nowhere, that none of our rollouts brought, and that is newer than the one asked for."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Rollouts) -> None:
         self.store = store
 
     async def of_order(self, order: Order) -> Refusal | None:
