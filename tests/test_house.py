@@ -57,16 +57,6 @@ def test_plugin_files_hold_no_dataclass_and_import_no_plugin_class() -> None:
         assert len(classes) == 1
 
 
-def test_every_chat_template_is_said_by_somebody_and_every_event_has_one() -> None:
-    """No dead words, no missing ones."""
-    templates = {path.stem for path in (ROOT / "templates" / "chat").glob("*.j2")}
-    text = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py"))
-    said = {t for t in templates if f'"{t}"' in text or (t.startswith("build_") and 'f"build_' in text)}
-    assert templates == said
-    spoken = set(re.findall(r'voice\.lines\(\s*"([a-z_]+)"', text)) | set(re.findall(r'run\.say\(\s*"([a-z_]+)"', text))
-    assert spoken <= templates
-
-
 def test_no_file_names_a_registry_host() -> None:
     """Packages come by name through the ordinary clients, wherever those are told to look."""
     banned = re.compile(r"pypi\.org|proxy\.golang|registry\.npmjs|repo1\.maven|deb\.debian\.org")

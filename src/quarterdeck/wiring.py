@@ -34,10 +34,7 @@ from quarterdeck.core.builds.announcements import Announcements, Pace
 from quarterdeck.core.builds.news import BuildNews
 from quarterdeck.core.charts.snapshots import Snapshots
 from quarterdeck.core.model.catalogue import Catalogue
-from quarterdeck.core.model.errors import Refusal
 from quarterdeck.core.model.limits import Limits
-from quarterdeck.core.model.line import Line
-from quarterdeck.core.model.reason import Reason
 from quarterdeck.core.redaction.redactor import Redactor
 from quarterdeck.core.worker.questions import tend_questions
 from quarterdeck.core.worker.recovery import recover
@@ -45,8 +42,9 @@ from quarterdeck.core.world import World
 from quarterdeck.engine import Engine, Service
 from quarterdeck.housekeeping import Housekeeping, warm
 from quarterdeck.logs import redact_logs
-from quarterdeck.views.chat import SAL, ChatVoice
+from quarterdeck.views.chat import ChatVoice, RedactedVoice
 from quarterdeck.views.page import Pages
+from quarterdeck.views.sal import SAL
 from quarterdeck.web import routes
 
 log = logging.getLogger(__name__)
@@ -108,7 +106,7 @@ async def _open_parts(s: Settings, catalogue: Catalogue, engine: Engine, transpo
         host=host,
         store=store,
         files=files,
-        voice=_Clean(ChatVoice(templates, catalogue, s.links, host_name, clock.now, networks), redactor),
+        voice=RedactedVoice(ChatVoice(templates, catalogue, s.links, host_name, clock.now, networks), redactor),
         clock=clock,
         redactor=redactor,
         limits=limits(s),
@@ -175,26 +173,6 @@ def _senders(
 
     store.on_lines = lambda networks: engine.call(ring, networks)
     return {f"sender-{it.network}": OutboxSender(store, it, bells[it.network]).run for it in outlets}
-
-
-class _Clean:
-    """A voice that redacts every line."""
-
-    def __init__(self, voice: ChatVoice, redactor: Redactor) -> None:
-        self._voice, self._redactor = voice, redactor
-
-    def lines(self, event: str, rollout: Any, /, **facts: Any) -> tuple[Line, ...]:
-        """See `core.ports.Voice`."""
-        made = self._voice.lines(event, rollout, **facts)
-        return tuple(line.with_texts(self._redactor.text) for line in made)
-
-    def refusal(self, refusal: Refusal, begun: bool = False) -> str:
-        """See `core.ports.Voice`."""
-        return self._redactor.text(self._voice.refusal(refusal, begun))
-
-    def question(self, reason: Reason) -> str:
-        """See `core.ports.Voice`."""
-        return self._redactor.text(self._voice.question(reason))
 
 
 def find_templates() -> Path:

@@ -20,11 +20,8 @@ from quarterdeck.core.charts.snapshots import Snapshots
 from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.catalogue import Catalogue, ChartsRepository, MergeMode
 from quarterdeck.core.model.environment import Environment, EnvironmentKind
-from quarterdeck.core.model.errors import Refusal
 from quarterdeck.core.model.limits import Limits
-from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.person import Actor, Person
-from quarterdeck.core.model.reason import Reason
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.ports.event_stream import EventStream
@@ -45,7 +42,7 @@ from quarterdeck.testing.repository import FakeRepository
 from quarterdeck.testing.review import FakeReview
 from quarterdeck.testing.runner import FakeJob, FakeRunner
 from quarterdeck.testing.store import MemoryStore
-from quarterdeck.views.chat import ChatVoice
+from quarterdeck.views.chat import ChatVoice, RedactedVoice
 from tests.worlds.charts_questions import effective
 from tests.worlds.cluster import (
     CHARTS,
@@ -153,26 +150,6 @@ class Fate:
         return result
 
 
-class _Clean:
-    """The real voice, each line redacted as wiring does it."""
-
-    def __init__(self, voice: ChatVoice, redactor: Redactor) -> None:
-        self.voice, self.redactor = voice, redactor
-
-    def lines(self, event: str, rollout: Any, /, **facts: Any) -> tuple[Line, ...]:
-        """See `ports.Voice`."""
-        made = self.voice.lines(event, rollout, **facts)
-        return tuple(line.with_texts(self.redactor.text) for line in made)
-
-    def refusal(self, refusal: Refusal, begun: bool = False) -> str:
-        """See `core.ports.Voice`."""
-        return self.redactor.text(self.voice.refusal(refusal, begun))
-
-    def question(self, reason: Reason) -> str:
-        """See `core.ports.Voice`."""
-        return self.redactor.text(self.voice.question(reason))
-
-
 def person(name: str, *groups: str) -> Person:
     """Somebody of the catalogue."""
     return Person(name, name, frozenset(groups), {"irc": name}, f"{name}@example.org")
@@ -249,7 +226,7 @@ class Deck:
             host=port(self.host),
             store=port(self.store),
             files=port(self.files),
-            voice=_Clean(self.voice, self.redactor),
+            voice=RedactedVoice(self.voice, self.redactor),
             clock=self.clock,
             redactor=self.redactor,
             limits=self.limits,

@@ -6,25 +6,42 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from quarterdeck.chat.irc.lines import TEXT_BYTES
-from quarterdeck.core.charts.editing.edit_plan import EditPlan
+from quarterdeck.core.builds.events import BuildFailed, BuildSilent, ImageReady, TagPushedAgain
 from quarterdeck.core.model.build import Build
-from quarterdeck.core.model.line import Line
+from quarterdeck.core.model.event import Event
 from quarterdeck.core.model.question import Question
 from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.events import (
+    Accepted,
+    ApplyProven,
+    ApplyStarted,
+    Closed,
+    DiffTaken,
+    PodsLookBad,
+    QuestionExpired,
+    QuestionOpened,
+    StillBusy,
+    Succeeded,
+    TakenUp,
+)
 from quarterdeck.core.rollout.records import Briefing, Checked, Edited, Merged, PlaceDiff, ShownDiff
 from quarterdeck.core.rollout.rollout import Kind
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
 from quarterdeck.core.rollout.subject import whole
 from quarterdeck.core.situation import Situation
+from quarterdeck.core.worker.events import ApplyEndedShort, Failed, Lost, Stopped
 from quarterdeck.views import words
 from quarterdeck.views.chat import ChatVoice
+from quarterdeck.views.sentences import Words
 from tests.worlds.world import IMAGE, NEW, OLD, PAGE, PROJECT, START, TEMPLATES, VALUES, catalogue, rolled
 
+T = TypeVar("T")
 GOLDEN = Path(__file__).parents[2] / "golden" / "chat.txt"
 LATER = START + timedelta(seconds=310)
 VOICE = ChatVoice(TEMPLATES, catalogue(), PAGE, "deploy1003", lambda: LATER)
@@ -71,36 +88,35 @@ BUILD = Build(PROJECT, 1089123, "c", "Fix DOI regex", "mvolz", START - timedelta
 WHY = "2/2 new pods crash (exit 1); 8/8 old pods serve"
 
 
-def events() -> Iterator[tuple[str, tuple[Line, ...]]]:
+def events() -> Iterator[tuple[str, Event]]:
     """Every event in its shapes, by name."""
     one, two = rolled(), rolled(**PRODUCTION)
     briefing = Briefing(nick="alice", files=(VALUES,), commits=3, running={"codfw": OLD, "eqiad": OLD})
     shared = replace(one, pending=("codfw", "eqiad"), briefing=briefing)
     image = ("- image …/citoid:OLD", "+ image …/citoid:NEW")
-    say = VOICE.lines
-    yield "accepted", say("accepted", shared, plan=EditPlan())
-    yield "accepted, one pending", say("accepted", replace(shared, pending=("codfw",)), plan=EditPlan())
-    yield "accepted, production, merged", say("accepted", two, plan=EditPlan(already=True))
-    yield "accepted, production, to merge", say("accepted", two, plan=EditPlan())
+    yield "accepted", Accepted(shared, in_git=False)
+    yield "accepted, one pending", Accepted(replace(shared, pending=("codfw",)), in_git=False)
+    yield "accepted, production, merged", Accepted(two, in_git=True)
+    yield "accepted, production, to merge", Accepted(two, in_git=False)
     taking = replace(two, briefing=Briefing(nick="alice", takeover=(41, 42)))
-    yield "accepted, takes over", say("accepted", taking, plan=EditPlan(already=True))
-    yield "accepted, apply", say("accepted", replace(one, kind=Kind.APPLY), plan=EditPlan(already=True))
-    yield "accepted, apply of several tags", say("accepted", replace(two, kind=Kind.APPLY, tag=""), plan=EditPlan())
+    yield "accepted, takes over", Accepted(taking, in_git=True)
+    yield "accepted, apply", Accepted(replace(one, kind=Kind.APPLY), in_git=True)
+    yield "accepted, apply of several tags", Accepted(replace(two, kind=Kind.APPLY, tag=""), in_git=False)
     going = replace(one, kind=Kind.ROLLBACK, tag=OLD, before={"staging": NEW})
-    yield "accepted, rollback", say("accepted", going, plan=EditPlan())
-    yield "diff, few lines", say("diff", one, found={"staging": found(*image)})
-    yield "diff, the same in both", say("diff", two, found={"codfw": found(*image), "eqiad": found(*image)})
+    yield "accepted, rollback", Accepted(going, in_git=False)
+    yield "diff, few lines", DiffTaken(one, {"staging": found(*image)})
+    yield "diff, the same in both", DiffTaken(two, {"codfw": found(*image), "eqiad": found(*image)})
     many = found(summary="image + 2 surprises: + ConfigMap a; + ConfigMap b")
-    yield "diff, many lines", say("diff", two, found={"codfw": many, "eqiad": found(summary="")})
-    yield "diff, nothing", say("diff", one, found={"staging": found(summary="")})
+    yield "diff, many lines", DiffTaken(two, {"codfw": many, "eqiad": found(summary="")})
+    yield "diff, nothing", DiffTaken(one, {"staging": found(summary="")})
     asked = Question("prod-k7p", 0, "1 Deployment, image only")
-    yield "ask", say("ask", two, asked=asked, found={"codfw": found()})
+    yield "ask", QuestionOpened(two, asked, {"codfw": found()})
     odd = ("memory 400Mi → 600Mi", "+ ConfigMap a", "+ ConfigMap b", "+ ConfigMap c", "+ ConfigMap d")
     asked = Question("prod-k7p", 5, "image + 5 surprises")
-    yield "ask, surprises", say("ask", two, asked=asked, found={"codfw": found(surprises=odd)})
+    yield "ask, surprises", QuestionOpened(two, asked, {"codfw": found(surprises=odd)})
     yield (
         "ask, before anything",
-        say("ask", one, asked=Question("staging-k7p", 0, "this takes 1 away from codfw"), found={}),
+        QuestionOpened(one, Question("staging-k7p", 0, "this takes 1 away from codfw"), {}),
     )
     checked = (
         *MERGED,
@@ -108,65 +124,74 @@ def events() -> Iterator[tuple[str, tuple[Line, ...]]]:
         step(StepName.CHECK, "staging", result=Checked((1, 1), "", 20.0, "match")),
     )
     done = replace(shared, steps=checked)
-    after = {"debts": (debt("codfw"), debt("eqiad")), "next": "!deploy citoid production"}
-    yield "succeeded", say("succeeded", done, **after)
+    yield "succeeded", Succeeded(done, (debt("codfw"), debt("eqiad")), "deploy")
     agreed = replace(one, steps=(step(StepName.CHECK, "staging", result=Checked((1, 1), "", 20.0, "match")),))
-    yield "succeeded, nothing to apply", say("succeeded", agreed, debts=(), next="")
+    yield "succeeded, nothing to apply", Succeeded(agreed, (), "")
     failed = replace(two, steps=(*APPLIED, *REST))
-    yield "failed, helm went back", say("failed", failed, why=WHY, situation=BACK)
-    yield "failed, nothing serves", say("failed", failed, why=WHY, situation=DEAD)
-    yield "failed, out of sight", say("failed", failed, why=WHY, situation=BLIND)
+    yield "failed, helm went back", Failed(failed, WHY, BACK)
+    yield "failed, nothing serves", Failed(failed, WHY, DEAD)
+    yield "failed, out of sight", Failed(failed, WHY, BLIND)
     gate = replace(one, steps=(MERGED[0], step(StepName.MERGE, state=StepState.FAILED)))
     yield (
         "failed at the gate",
-        say("failed", gate, why="jenkins-bot says Verified -1", situation=replace(BACK, git={"staging": OLD})),
+        Failed(gate, "jenkins-bot says Verified -1", replace(BACK, git={"staging": OLD})),
     )
-    yield "failed, git unknown", say("failed", gate, why="Gerrit is away", situation=replace(BACK, git={}))
-    yield "failed, a long reason", say("failed", failed, why="x" * 600, situation=BACK)
+    yield "failed, git unknown", Failed(gate, "Gerrit is away", replace(BACK, git={}))
+    yield "failed, a long reason", Failed(failed, "x" * 600, BACK)
     lost = replace(two, steps=(*MERGED, step(StepName.APPLY, "codfw", StepState.LOST), *REST))
     yield (
         "unknown",
-        say("unknown", lost, why="helmfile on the deploy host ended without an exit status", situation=BACK),
+        Lost(lost, "helmfile on the deploy host ended without an exit status", BACK),
     )
-    yield "stopped", say("stopped", replace(failed, stop="bob"), why="", situation=BACK)
+    yield "stopped", Stopped(replace(failed, stop="bob"), "", BACK)
     owed = replace(BACK, debts=(debt("staging"), debt("codfw")), git={"staging": NEW})
     synced = replace(shared, steps=(*MERGED, step(StepName.SYNC, state=StepState.INTENDED)), stop="bob")
-    yield "stopped before an apply", say("stopped", synced, why="", situation=owed)
-    yield "expired", say("expired", two)
+    yield "stopped before an apply", Stopped(synced, "", owed)
+    yield "expired", QuestionExpired(two)
     yield (
         "expired, pending",
-        say("expired", replace(two, pending=("staging",)), debts=(debt("eqiad", 44), debt("staging"))),
+        QuestionExpired(replace(two, pending=("staging",)), (debt("eqiad", 44), debt("staging"))),
     )
-    yield "closed, pending", say("closed", two, by="bob", was=State.WAITING, debts=(debt("codfw", 44),))
-    yield "closed, waiting", say("closed", two, by="bob", was=State.WAITING)
-    yield "closed, failed", say("closed", two, by="bob", was=State.FAILED)
+    yield "closed, pending", Closed(two, "bob", State.WAITING, (debt("codfw", 44),))
+    yield "closed, waiting", Closed(two, "bob", State.WAITING)
+    yield "closed, failed", Closed(two, "bob", State.FAILED)
     applying = replace(two, steps=(*MERGED, step(StepName.APPLY, "codfw", StepState.INTENDED), *REST))
-    bad = {"step": applying.steps[2], "words_": WHY}
-    yield "bad", say("bad", applying, gives_up=LATER + timedelta(seconds=240), **bad)
-    yield "bad, no deadline known", say("bad", applying, gives_up=None, **bad)
-    yield "still", say("still", applying, words_="codfw 3/8 new pods")
-    members = [whole(catalogue().services["citoid"])]
-    ready = {"build": BUILD, "members": members}
-    yield "build ready", say("build_ready", None, **ready)
+    yield "bad", PodsLookBad(applying, applying.steps[2], WHY, LATER + timedelta(seconds=240))
+    yield "bad, no deadline known", PodsLookBad(applying, applying.steps[2], WHY, None)
+    yield "still", StillBusy(applying, "codfw", "3/8 new pods")
+    members = (whole(catalogue().services["citoid"]),)
+    yield "build ready", ImageReady(BUILD, members)
     since = {"staging": 3, "codfw": 9, "eqiad": 8}
-    yield "build ready, counted", say("build_ready", None, **ready, since=since, mends=replace(BUILD, change=1089000))
+    yield "build ready, counted", ImageReady(BUILD, members, since, replace(BUILD, change=1089000))
     yield (
         "build pushed again",
-        say("build_again", None, build=replace(BUILD, digest="sha256:bb"), members=members, was="sha256:aa"),
+        TagPushedAgain(replace(BUILD, digest="sha256:bb"), members, "sha256:aa"),
     )
-    yield "build failed", say("build_failed", None, build=BUILD, members=members)
-    yield "build silent", say("build_silent", None, build=BUILD, members=members)
+    yield "build failed", BuildFailed(BUILD, members)
+    yield "build silent", BuildSilent(BUILD, members)
     codfw = failed.steps[2]
-    yield "SAL start", say("sal_start", failed, step=codfw)
-    yield "SAL done", say("sal_done", failed, step=codfw, pods=[8, 8])
-    for outcome in ("failed", "unknown", "stopped"):
-        yield f"SAL {outcome}", say("sal_end", failed, step=codfw, outcome=outcome, why=WHY, situation=BACK)
+    yield "SAL start", ApplyStarted(failed, codfw)
+    yield "SAL done", ApplyProven(failed, codfw, (8, 8))
+    for end in (Failed(failed, WHY, BACK), Lost(failed, WHY, BACK), Stopped(failed, WHY, BACK)):
+        yield f"SAL {end.outcome.lower()}", ApplyEndedShort(failed, codfw, end)
 
 
 def as_text() -> str:
     """All of them, as the golden file has them."""
-    said = ((name, line) for name, lines in events() for line in lines)
-    return "".join(f"# {name}\n{line.room} {line.within(TEXT_BYTES)}\n" for name, line in said)
+    text = ""
+    for name, event in events():
+        for line in VOICE.lines(event):
+            text += f"# {name}\n{line.room} {line.within(TEXT_BYTES)}\n"
+    return text
+
+
+def kinds_of(base: type[T]) -> Iterator[type[T]]:
+    """The classes below a class that nothing stands below."""
+    for kind in base.__subclasses__():
+        if kind.__subclasses__():
+            yield from kinds_of(kind)
+        else:
+            yield kind
 
 
 def test_the_words_are_the_ones_agreed_on() -> None:
@@ -174,10 +199,26 @@ def test_the_words_are_the_ones_agreed_on() -> None:
     assert as_text().split("\n") == GOLDEN.read_text().split("\n")
 
 
-@pytest.mark.parametrize(("name", "lines"), list(events()), ids=[name for name, _ in events()])
-def test_each_line_fits(name: str, lines: tuple[Line, ...]) -> None:
+def test_every_event_is_told_and_every_template_has_its_words() -> None:
+    """No missing words, no dead ones."""
+    assert {TakenUp, *(type(event) for _, event in events())} == set(kinds_of(Event))
+    templates = {path.stem for path in (TEMPLATES / "chat").glob("*.j2")}
+    assert {kind.template for kind in kinds_of(Words) if hasattr(kind, "template")} == templates
+
+
+def test_a_new_process_says_that_it_goes_on() -> None:
+    """What was said meanwhile was not heard."""
+    (line,) = VOICE.lines(TakenUp(rolled(steps=MERGED[:1])))
+    assert line.whole == (
+        "back. #41 citoid staging goes on at its end. What was said to me meanwhile was not heard: say it again. "
+        f"!stop 41 {PAGE}/41"
+    )
+
+
+@pytest.mark.parametrize(("name", "event"), list(events()), ids=[name for name, _ in events()])
+def test_each_line_fits(name: str, event: Event) -> None:
     """At most 400 bytes, one line, the page's address whole; SAL lines are plain ASCII."""
-    (line,) = lines
+    (line,) = VOICE.lines(event)
     text = line.within(TEXT_BYTES)
     assert "\n" not in text
     assert len(text.encode()) <= 400

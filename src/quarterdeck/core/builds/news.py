@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from quarterdeck.core.builds import ledger as builds
+from quarterdeck.core.builds.events import BuildEvent, BuildFailed, BuildSilent, ImageReady, TagPushedAgain
 from quarterdeck.core.model.build import Build
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.line import Line
@@ -38,14 +39,7 @@ class BuildNews:
         running = await self._running(members[0]) if event == "ready" else {}
         if not _worth_saying(told, event, members, announced, running):
             return ()
-        return self.voice.lines(
-            f"build_{event}",
-            None,
-            build=told,
-            members=members,
-            since=commits_since(told, announced, running),
-            mends=builds.fixes(build, announced),
-        )
+        return self.voice.lines(_event_of(event, told, members, announced, running))
 
     def pushed_again(self, build: Build, digest_before: str) -> tuple[Line, ...]:
         """That a tag which was announced names another image now."""
@@ -53,13 +47,24 @@ class BuildNews:
         if not members:
             return ()
         told = replace(build, tag=in_git(members, build.tag))
-        return self.voice.lines("build_again", None, build=told, members=members, was=digest_before)
+        return self.voice.lines(TagPushedAgain(told, members, digest_before))
 
     async def _running(self, member: Member) -> dict[str, str]:
         """Environment -> tag that runs there, as far as the cluster answers quickly."""
         environments = tuple(self.catalogue.environments)
         situation = await self.surveyor.survey(Subject((member,)), environments, SURVEY_WITHIN)
         return {environment: situation.running(environment) for environment in situation.serving}
+
+
+def _event_of(
+    news: str, build: Build, members: tuple[Member, ...], announced: Sequence[Build], running: Mapping[str, str]
+) -> BuildEvent:
+    match news:
+        case "failed":
+            return BuildFailed(build, members)
+        case "silent":
+            return BuildSilent(build, members)
+    return ImageReady(build, members, commits_since(build, announced, running), builds.fixes(build, announced))
 
 
 def commits_since(build: Build, in_ledger: Sequence[Build], running: Mapping[str, str]) -> dict[str, int]:

@@ -26,6 +26,7 @@ from quarterdeck.core.orders.drafting import Drafting
 from quarterdeck.core.orders.order import Order
 from quarterdeck.core.orders.orders import Orders
 from quarterdeck.core.ports.runner import JobState
+from quarterdeck.core.rollout.events import Accepted, Closed
 from quarterdeck.core.rollout.intent import Intent
 from quarterdeck.core.rollout.naming import job_name
 from quarterdeck.core.rollout.records import Edited, GateIntent
@@ -125,9 +126,7 @@ class Actions:
             note=f"stopped by {actor.name}",
             moved_by=actor.name,
         )
-        lines = self.world.voice.lines(
-            "closed", closed, by=actor.name, was=rollout.state, debts=await self.world.store.debts()
-        )
+        lines = self.world.voice.lines(Closed(closed, actor.name, rollout.state, await self.world.store.debts()))
         try:
             await self.world.store.save(rollout, closed, lines, write_set=())
         except StaleError:  # answered, expired or taken over in this very moment
@@ -205,7 +204,7 @@ class Actions:
         await self._refuse_if_edited(order, takeover)
         try:
             accepted = await self.world.store.accept(
-                rollout, takeover, lambda numbered: self.world.voice.lines("accepted", numbered, plan=order.plan)
+                rollout, takeover, lambda numbered: self.world.voice.lines(Accepted(numbered, order.plan.already))
             )
         except StaleError as error:
             raise BusyError(f"{error}. Say it again. {NOTHING}") from error

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from quarterdeck.core.model.errors import Refusal
+from quarterdeck.core.model.event import Event
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.reason import Reason
-from quarterdeck.core.rollout.rollout import Rollout
 
 
 class Voice(Protocol):
     """Turns what happened into lines for people."""
 
-    def lines(self, event: str, rollout: Rollout | None, /, **facts: Any) -> tuple[Line, ...]:
-        """The lines for an event, for the rollout's home room unless the event belongs elsewhere."""
+    def lines(self, event: Event) -> tuple[Line, ...]:
+        """The lines that tell of an event, each for the room where it belongs."""
         ...
 
     def refusal(self, refusal: Refusal, begun: bool = False) -> str:

@@ -24,6 +24,7 @@ from quarterdeck.core.model.place import slug
 from quarterdeck.core.ports.host import Host, Release
 from quarterdeck.core.ports.registry import Registry
 from quarterdeck.core.ports.runner import JobState, JobStatus, Runner
+from quarterdeck.core.rollout.events import ApplyStarted
 from quarterdeck.core.rollout.naming import job_name
 from quarterdeck.core.rollout.records import Applied, ApplyIntent, Diffed, PlaceDiff
 from quarterdeck.core.rollout.step import Step, StepState
@@ -130,7 +131,7 @@ class ApplyStep:
         place_diff = diffed.places[step.environment]
         pinned_revisions = _pinned_revisions(place_diff, step.stage)
         await self._refuse_another_image(place_diff.images, diffed.digests)
-        lines = () if step.state is StepState.INTENDED else run.voice.lines("sal_start", run.rollout, step=step)
+        lines = () if step.state is StepState.INTENDED else run.voice.lines(ApplyStarted(run.rollout, step))
         script = self._script(run, step, place_diff, pinned_revisions)
         digest = hashlib.sha256(script.encode()).hexdigest()
         templates = await self._templates(run, step)

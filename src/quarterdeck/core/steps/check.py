@@ -8,6 +8,7 @@ from quarterdeck.core.model.limits import Limits
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.ports.host import Host
 from quarterdeck.core.ports.registry import Registry
+from quarterdeck.core.rollout.events import ApplyProven, StillBusy
 from quarterdeck.core.rollout.records import Checked
 from quarterdeck.core.rollout.step import Step, StepName
 from quarterdeck.core.steps.debts import DebtBook
@@ -59,7 +60,7 @@ class CheckStep:
                 raise PermanentError(f"no verdict after {limits.check:.0f} s: {verdict.text}")
             if (now - told).total_seconds() > limits.still:
                 told = now
-                await run.say("still", words_=f"{run.rollout.spoken(step.environment)} {verdict.text}")
+                await run.tell(StillBusy(run.rollout, step.environment, verdict.text))
             await run.pause(limits.poll)
 
 
@@ -67,4 +68,4 @@ def _sal_lines(run: Run, step: Step, verdict: health.Verdict) -> tuple[Line, ...
     """DONE closes a START, so only where something was applied."""
     if run.rollout.step(StepName.APPLY, step.environment, step.stage) is None:
         return ()
-    return run.voice.lines("sal_done", run.rollout, step=step, pods=[verdict.ready, verdict.wanted])
+    return run.voice.lines(ApplyProven(run.rollout, step, (verdict.ready, verdict.wanted)))

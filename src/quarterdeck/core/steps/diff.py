@@ -21,6 +21,7 @@ from quarterdeck.core.ports.files import Files
 from quarterdeck.core.ports.host import Host, Release
 from quarterdeck.core.ports.registry import Registry
 from quarterdeck.core.redaction.redactor import Redactor
+from quarterdeck.core.rollout.events import DiffTaken
 from quarterdeck.core.rollout.intent import ALL
 from quarterdeck.core.rollout.naming import job_name
 from quarterdeck.core.rollout.records import STAGES, Diffed, DiffIntent, PlaceDiff
@@ -69,7 +70,7 @@ class DiffStep:
             for references_of_release in place_diff.images.values():
                 references_shown += references_of_release
         diffed = Diffed(commit, await digests_of(self.registry, references_shown), place_diffs)
-        lines = run.voice.lines("diff", run.rollout, found=diffed.places)
+        lines = run.voice.lines(DiffTaken(run.rollout, diffed.places))
         # in one move: a diff that is done without the steps it calls for would look like a rollout with nothing to do
         await run.done(step, diffed, lines, follow=layout(run.rollout, diffed))
         return diffed

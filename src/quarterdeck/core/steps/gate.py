@@ -17,6 +17,7 @@ from quarterdeck.core.model.limits import Limits
 from quarterdeck.core.model.question import Question
 from quarterdeck.core.ports.rollouts import Rollouts
 from quarterdeck.core.rollout import codec
+from quarterdeck.core.rollout.events import QuestionOpened
 from quarterdeck.core.rollout.pipeline import BEFORE
 from quarterdeck.core.rollout.records import Diffed, GateIntent, GatePassed, PlaceDiff
 from quarterdeck.core.rollout.state import Move, State
@@ -65,7 +66,7 @@ class GateStep:
         waiting = replace(run.rollout, code=asked.code, code_count=asked.count, deadline=deadline)
         diffed = run.rollout.records.diffed
         differences: Mapping[str, PlaceDiff] = diffed.places if diffed else {}
-        lines = run.voice.lines("ask", waiting, asked=asked, found=differences)
+        lines = run.voice.lines(QuestionOpened(waiting, asked, differences))
         await run.move(
             Move.PAUSE,
             lines,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from quarterdeck.core.model.errors import PermanentError, StopRequested, TemporaryError
+from quarterdeck.core.model.event import Event
 from quarterdeck.core.model.line import Line
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.ports.clock import Clock
@@ -92,9 +93,9 @@ class Run:
         ended = replace(begun, state=StepState.DONE, result=result, started=begun.started or now, ended=now)
         await self.move(Move.STEP, lines, steps=(*self.rollout.with_step(ended).steps, *follow))
 
-    async def say(self, event: str, **facts: Any) -> None:
+    async def tell(self, event: Event) -> None:
         """Speak without a move (a warning, a sign of life)."""
-        await self.store.say(self.voice.lines(event, self.rollout, **facts))
+        await self.store.say(self.voice.lines(event))
 
     def check_stop(self) -> None:
         """Raise StopRequested if somebody raised the flag."""

@@ -11,6 +11,7 @@ from quarterdeck.core.model.errors import QuarterdeckError
 from quarterdeck.core.model.limits import Limits
 from quarterdeck.core.ports.host import Host
 from quarterdeck.core.ports.registry import Registry
+from quarterdeck.core.rollout.events import PodsLookBad, StillBusy
 from quarterdeck.core.rollout.records import ApplyIntent
 from quarterdeck.core.rollout.step import Step
 from quarterdeck.core.steps.evidence import EvidenceKeeper
@@ -49,10 +50,10 @@ class Watcher:
                 if verdict.terminal and not warned:
                     warned = True
                     gives_up = _gives_up(run, step, begun, now)
-                    await run.say("bad", step=step, words_=verdict.text, gives_up=gives_up)
+                    await run.tell(PodsLookBad(run.rollout, step, verdict.text, gives_up))
             if (now - told).total_seconds() > limits.still:
                 told = now
-                await run.say("still", words_=f"{run.rollout.spoken(step.environment)} {verdict.text}")
+                await run.tell(StillBusy(run.rollout, step.environment, verdict.text))
             await clock.sleep(limits.poll)
 
     async def _expected(self, run: Run, step: Step) -> health.Expected:

@@ -102,18 +102,17 @@ class Deployer:
         except Paused:
             return
         except StopRequested:
-            await self.endings.end_short(run, Move.ABORT, "stopped", f"stopped by {run.rollout.stop}")
+            await self.endings.end_short(run, Move.ABORT, f"stopped by {run.rollout.stop}")
         except LostError as error:
-            await self.endings.end_short(run, Move.LOSE, "unknown", str(error))
+            await self.endings.end_short(run, Move.LOSE, str(error))
         except (PermanentError, TemporaryError, BusyError, NotFoundError) as error:
-            await self.endings.end_short(run, Move.FAIL, "failed", str(error))
+            await self.endings.end_short(run, Move.FAIL, str(error))
         except asyncio.CancelledError:
             raise
         except Exception:
             log.exception("rollout #%s: internal error", run.rollout.number)
-            in_flight = self.pipelines.in_flight(run.rollout)
-            move, event = (Move.LOSE, "unknown") if in_flight else (Move.FAIL, "failed")
-            await self.endings.end_short(run, move, event, "internal error in the bot; the log has it")
+            move = Move.LOSE if self.pipelines.in_flight(run.rollout) else Move.FAIL
+            await self.endings.end_short(run, move, "internal error in the bot; the log has it")
 
     async def _perform(self, run: Run, step: Step) -> None:
         if not self.pipelines.in_flight(run.rollout):  # a job that may run is found and interrupted first

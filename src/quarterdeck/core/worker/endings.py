@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -13,17 +13,21 @@ from quarterdeck.core.model.errors import PermanentError, QuarterdeckError, Temp
 from quarterdeck.core.model.line import Line, Urgency
 from quarterdeck.core.redaction.redactor import Redactor
 from quarterdeck.core.rollout.debts import Debt
+from quarterdeck.core.rollout.events import Succeeded
 from quarterdeck.core.rollout.pipeline import Pipelines
 from quarterdeck.core.rollout.rollout import Kind, Rollout
 from quarterdeck.core.rollout.state import Move
 from quarterdeck.core.rollout.step import Step, StepState
 from quarterdeck.core.rollout.subject import owed
-from quarterdeck.core.situation import Situation, Surveyor
+from quarterdeck.core.situation import Surveyor
 from quarterdeck.core.steps.debts import DebtBook
 from quarterdeck.core.steps.run import Run
 from quarterdeck.core.steps.take_back import Withdrawal
+from quarterdeck.core.worker.events import ApplyEndedShort, EndedShort, Failed, Lost, Stopped
 
 log = logging.getLogger(__name__)
+#: how a rollout ends short -> the event that tells it
+_ENDS: Mapping[Move, type[EndedShort]] = {Move.FAIL: Failed, Move.LOSE: Lost, Move.ABORT: Stopped}
 #: seconds between two tries to save an end
 SAVE_AGAIN = 5.0
 #: seconds that the end of a rollout waits for Gerrit
@@ -58,10 +62,10 @@ class Endings:
             raise PermanentError("not every environment's pods were looked at")
         await self.debts.pay(rollout, proven_places)
         debts = _debts_to_tell(rollout, await run.store.debts())
-        lines = run.voice.lines("succeeded", rollout, debts=debts, next=self._next_command(rollout))
+        lines = run.voice.lines(Succeeded(rollout, debts, self._next_verb(rollout)))
         await run.move(Move.FINISH, lines, write_set=(), note=self._success_note(rollout))
 
-    async def end_short(self, run: Run, move: Move, event: str, why: str) -> None:
+    async def end_short(self, run: Run, move: Move, why: str) -> None:
         """Any end short of success: say what failed, what serves, what was not touched, what git says, what next."""
         why = self.redactor.text(why)
         ended = _with_broken_step(run.rollout, move, why, run.clock.now())
@@ -69,7 +73,7 @@ class Endings:
         if move is not Move.LOSE and (left := await self.withdrawal.take_back_within(ended, why, TAKE_BACK_WITHIN)):
             why = f"{why}; {left}"
         situation = await self.surveyor.at_the_end(ended)
-        lines = self._last_lines(run, ended, event, why, situation)
+        lines = self._last_lines(run, _ENDS[move](ended, why, situation))
         write_set = None if move is Move.LOSE else ()
         while True:
             try:
@@ -90,8 +94,8 @@ class Endings:
             return "new pods run and stayed up"
         return "git and cluster agree, nothing was to be applied"
 
-    def _next_command(self, rollout: Rollout) -> str:
-        """The command that naturally follows a success: production, after staging alone."""
+    def _next_verb(self, rollout: Rollout) -> str:
+        """The command that naturally follows a success: to production, after staging alone; empty for none."""
         if rollout.kind == Kind.ROLLBACK or rollout.intent.pin:
             return ""
         kinds = {environment.name: environment.kind for environment in self.catalogue.environments.values()}
@@ -106,18 +110,19 @@ class Endings:
                 production_tags.add(tag)
         if rollout.tag and not production_tags - {rollout.tag}:
             return ""
-        return rollout.command("apply" if rollout.kind == Kind.APPLY else "deploy", "production")
+        return "apply" if rollout.kind == Kind.APPLY else "deploy"
 
-    def _last_lines(self, run: Run, rollout: Rollout, event: str, why: str, situation: Situation) -> tuple[Line, ...]:
+    def _last_lines(self, run: Run, end: EndedShort) -> tuple[Line, ...]:
+        rollout = end.rollout
         try:
-            lines = run.voice.lines(event, rollout, why=why, situation=situation)
+            lines = run.voice.lines(end)
         except Exception:  # an end is saved even where the words for it fail
             log.exception("rollout #%s: no words for its end", rollout.number)
-            text = f"#{rollout.number} {rollout.service} {event.upper()}: {why}"
+            text = f"#{rollout.number} {rollout.service} {end.outcome}: {end.why}"
             lines = (Line(rollout.home, text, urgency=Urgency.VERDICT),)
         step = rollout.current
         if step is not None and self._has_begun_apply(rollout, step):  # its START wants an end
-            lines += run.voice.lines("sal_end", rollout, step=step, outcome=event, why=why, situation=situation)
+            lines += run.voice.lines(ApplyEndedShort(rollout, step, end))
         return lines
 
     def _has_begun_apply(self, rollout: Rollout, step: Step) -> bool:

@@ -6,9 +6,11 @@ import contextlib
 import logging
 
 from quarterdeck.core.model.errors import QuarterdeckError, TemporaryError
+from quarterdeck.core.model.event import Event
 from quarterdeck.core.ports.clock import Clock
 from quarterdeck.core.ports.store import Store
 from quarterdeck.core.ports.voice import Voice
+from quarterdeck.core.rollout.events import Closed, QuestionExpired
 from quarterdeck.core.rollout.rollout import Rollout, advance
 from quarterdeck.core.rollout.state import Move, State
 
@@ -34,9 +36,8 @@ async def _close(rollout: Rollout, store: Store, voice: Voice, clock: Clock) -> 
     note = f"stopped by {rollout.stop}" if rollout.stop else "nobody confirmed in time"
     closed = advance(rollout, Move.ABORT, clock.now(), note=note, moved_by=rollout.stop)
     debts = await store.debts()
+    event: Event = QuestionExpired(closed, debts)
     if rollout.stop:
-        lines = voice.lines("closed", closed, by=rollout.stop, was=State.WAITING, debts=debts)
-    else:
-        lines = voice.lines("expired", closed, debts=debts)
+        event = Closed(closed, rollout.stop, State.WAITING, debts)
     with contextlib.suppress(QuarterdeckError):
-        await store.save(rollout, closed, lines, write_set=())
+        await store.save(rollout, closed, voice.lines(event), write_set=())

@@ -7,6 +7,7 @@ import logging
 from quarterdeck.core.model.errors import TemporaryError
 from quarterdeck.core.ports.store import Store
 from quarterdeck.core.ports.voice import Voice
+from quarterdeck.core.rollout.events import TakenUp
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.worker.deployer import Deployer
@@ -20,7 +21,7 @@ async def recover(store: Store, voice: Voice, deployer: Deployer) -> tuple[Rollo
     unfinished = await store.find({State.RUNNING, State.PLANNED}, limit=1000)
     for rollout in unfinished:
         try:
-            await store.say(voice.lines("back", rollout))
+            await store.say(voice.lines(TakenUp(rollout)))
         except TemporaryError:
             log.exception("rollout #%s: cannot say that it goes on", rollout.number)
         deployer.take_up(rollout)
