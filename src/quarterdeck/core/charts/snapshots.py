@@ -35,6 +35,11 @@ class Snapshots:
         self._kept: dict[str, _Kept] = {}
         self._reading = asyncio.Lock()
 
+    @property
+    def kept(self) -> tuple[Snapshot, ...]:
+        """The snapshots that are kept, the one asked for last at the end."""
+        return tuple(one.snapshot for one in self._kept.values())
+
     async def tip(self) -> str:
         """The branch's newest commit; raises as `ports.Charts.tip`."""
         return await self._charts.tip()

@@ -14,6 +14,8 @@ from quarterdeck.core.charts.reading.helmfile import Helmfile
 
 #: what stands for the content of a symlink that leads nowhere or out of the charts: it is there, and is no YAML
 UNREADABLE = b"{a symlink that leads nowhere or out of the checkout"
+#: files as edits left them that stay parsed
+_MOST_EDITED = 50
 
 
 class FileTree(Protocol):
@@ -67,13 +69,12 @@ class ParsedFiles:
         self.counts = WorkCounts()
         self._helmfiles: dict[str, Helmfile] = {}
         self._documents: dict[str, Document] = {}
-        self._edited: dict[str, Document] = {}
+        self._edited: dict[tuple[str, bytes], Document] = {}  # by content, because one file may be edited in many ways
 
     def with_changes(self, changes: Mapping[str, bytes | None]) -> ParsedFiles:
         """These files after an edit of values files; what it leaves as it is stays parsed, for both."""
         edited = self.within(self.tree)
         edited.changes = {**self.changes, **changes}
-        edited._edited = {real: document for real, document in self._edited.items() if real not in changes}
         return edited
 
     def within(self, tree: FileTree) -> ParsedFiles:
@@ -94,16 +95,24 @@ class ParsedFiles:
     def document(self, real: str) -> Document | None:
         """A values file, None if there is no such file."""
         if real in self.changes:
-            parsed, counted = self._edited, self.counts.edited
-        else:
-            parsed, counted = self._documents, self.counts.values
-        if real not in parsed:
+            return self._edited_document(real, self.changes[real])
+        if real not in self._documents:
             content = self.content(real)
             if content is None:
                 return None
-            counted[real] += 1
-            parsed[real] = parse(real, content)
-        return parsed[real]
+            self.counts.values[real] += 1
+            self._documents[real] = parse(real, content)
+        return self._documents[real]
+
+    def _edited_document(self, real: str, content: bytes | None) -> Document | None:
+        if content is None:
+            return None
+        if (real, content) not in self._edited:
+            if len(self._edited) >= _MOST_EDITED:
+                self._edited.clear()
+            self.counts.edited[real] += 1
+            self._edited[real, content] = parse(real, content)
+        return self._edited[real, content]
 
     def helmfile(self, folder: str) -> Helmfile:
         """The helmfile of a folder; an empty one where there is none."""
