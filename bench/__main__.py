@@ -18,6 +18,7 @@ from pathlib import Path
 
 import yaml
 
+from bench import deploys
 from bench import values_edit as tool
 from quarterdeck.adapters.store.sqlite import SqliteStore
 from quarterdeck.core.charts.snapshot import Component, EditRequest, Snapshot
@@ -217,6 +218,7 @@ def main() -> int:
         *(Figure(*row) for row in tool.figures()),
         *store(),
         memory(),
+        *(Figure(*row) for row in deploys.figures()),
     ]
     for figure in figures:
         print(f"{figure.what:32} {figure.shown:28} {figure.beside}")

@@ -21,6 +21,7 @@ class FakeCharts:
         self.repository = repository
         self.faults = Faults()
         self._services = services_dir
+        self._sharers: dict[str, Sharers] = {}  # by commit
         self._sharers: dict[str, Sharers] = {}
 
     async def tip(self) -> str:
