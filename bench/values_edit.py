@@ -81,11 +81,10 @@ def generate(root: Path, services: int = 67, common: int = 11_000, largest: int 
 
 def largest(root: Path) -> str:
     """The service with most bytes of values that a plain bump can move."""
-    sizes = {
-        folder.name: sum(p.stat().st_size for p in folder.glob("*.yaml"))
-        for folder in (root / SERVICES).iterdir()
-        if (folder / "helmfile.yaml").is_file() and not folder.name.startswith("_")
-    }
+    sizes: dict[str, int] = {}
+    for folder in (root / SERVICES).iterdir():
+        if (folder / "helmfile.yaml").is_file() and not folder.name.startswith("_"):
+            sizes[folder.name] = sum(file.stat().st_size for file in folder.glob("*.yaml"))
     for name in sorted(sizes, key=lambda name: -sizes[name]):
         if subprocess.run(tool("bump", name, NEW, root=root), capture_output=True, check=False).returncode == 0:
             return name

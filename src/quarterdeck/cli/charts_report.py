@@ -1,6 +1,6 @@
 """Tries a bump of every service, and of every part, in a checkout of the charts and says what came of it.
 
-`python -m quarterdeck.charts_report DIR [SERVICES_DIR…]` prints a table: *right* (the tags asked for changed, in
+`python -m quarterdeck.cli.charts_report DIR [SERVICES_DIR…]` prints a table: *right* (the tags asked for changed, in
 lines that held them, and nothing else), *refused* with the reason, or *wrong*. Exit status 1 if anything is wrong.
 """
 
@@ -111,7 +111,7 @@ def _around(before: bytes, after: bytes, tag: bytes) -> bytes | None:
 def main(args: Sequence[str]) -> int:
     """Print the table."""
     if not args:
-        print("usage: python -m quarterdeck.charts_report DIR [SERVICES_DIR…]", file=sys.stderr)
+        print("usage: python -m quarterdeck.cli.charts_report DIR [SERVICES_DIR…]", file=sys.stderr)
         return 2
     charts, *services_dirs = args
     results: list[Result] = []

@@ -21,7 +21,6 @@ class FakeCharts:
         self.repository = repository
         self.faults = Faults()
         self._services = services_dir
-        self._sharers: dict[str, Sharers] = {}  # by commit
         self._sharers: dict[str, Sharers] = {}
 
     async def tip(self) -> str:

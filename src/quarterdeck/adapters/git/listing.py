@@ -61,8 +61,11 @@ class Listing:
         Args:
             links: what the others lead to.
         """
-        led = {"/".join(path.split("/")[:count]) for path in links for count in range(1, path.count("/") + 2)}
-        return frozenset(self.symlinks) - led
+        leading: set[str] = set()
+        for path in links:
+            parts = path.split("/")
+            leading.update("/".join(parts[:count]) for count in range(1, len(parts) + 1))
+        return frozenset(self.symlinks) - leading
 
 
 def real(path: str, steps: Mapping[str, str]) -> str | None:

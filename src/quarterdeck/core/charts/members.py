@@ -69,23 +69,36 @@ def member(snapshot: Snapshot, service: Service, part: str = "") -> Member:
             raise
         return replace(whole(service), environments=snapshot.environments(service.name))
     environments = snapshot.environments(service.name)
-    images = (service.image,) if service.image else service.images
     if part == ALL:
-        of_all = [image for one in parts for image in one.images]
-        found = Member(
-            service, ALL, tuple(dict.fromkeys(of_all)) or images, (), environments, _images_by_part(service, parts)
-        )
+        found = _all_parts(service, parts, environments)
     elif part:
-        named = _part_named(part, service, parts)
-        images = named.images or images
-        is_own_image = service.image in images
-        present = tuple(name for name in environments if name in named.tags)
-        found = Member(service, "" if service.image and is_own_image else named.name, images, (), present)
+        found = _one_part(service, _part_named(part, service, parts), environments)
     else:
         several = _images_by_part(service, parts) if len(parts) > 1 else {}
-        found = Member(service, "", images, (), environments, several)
+        found = Member(service, "", _catalogue_images(service), (), environments, several)
     suffixes = _registry_suffixes(snapshot, found) or whole(service).registry_suffixes
     return replace(found, registry_suffixes=suffixes)
+
+
+def _catalogue_images(service: Service) -> tuple[str, ...]:
+    """The service's own image, else those of all its parts."""
+    return (service.image,) if service.image else service.images
+
+
+def _all_parts(service: Service, parts: Sequence[PartInFiles], environments: tuple[str, ...]) -> Member:
+    images: dict[str, None] = {}
+    for part in parts:
+        images |= dict.fromkeys(part.images)
+    of_all = tuple(images) or _catalogue_images(service)
+    return Member(service, ALL, of_all, (), environments, _images_by_part(service, parts))
+
+
+def _one_part(service: Service, part: PartInFiles, environments: tuple[str, ...]) -> Member:
+    """A part, in the environments where it is; by no name where it is the service's own image."""
+    images = part.images or _catalogue_images(service)
+    is_own_image = bool(service.image) and service.image in images
+    present = tuple(name for name in environments if name in part.tags)
+    return Member(service, "" if is_own_image else part.name, images, (), present)
 
 
 def _images_by_part(service: Service, parts: Sequence[PartInFiles]) -> dict[str, tuple[str, ...]]:

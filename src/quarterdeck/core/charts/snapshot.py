@@ -147,10 +147,10 @@ class Snapshot:
         return self._files.counts
 
     def within(self, tree: FileTree) -> Snapshot:
-        """The same commit with more services; what is parsed stays parsed."""
-        larger = Snapshot(tree, self.commit)
-        larger._files, larger._services, larger._plans = self._files.within(tree), self._services, self._plans
-        return larger
+        """The same commit with more services, or with fewer; what is parsed is parsed for both."""
+        other = Snapshot(tree, self.commit)
+        other._files, other._services, other._plans = self._files.within(tree), self._services, self._plans
+        return other
 
     def edited(self, plan: EditPlan) -> Snapshot:
         """The files after an edit."""

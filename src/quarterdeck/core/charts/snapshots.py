@@ -78,7 +78,7 @@ class Snapshots:
         self._keep(await _extended(kept, trees))
 
     async def read_again(self, commit: str, services: Iterable[str]) -> Snapshot:
-        """Services at a commit as the repository has them now; where no byte differs, the snapshot that is kept.
+        """These services alone, at a commit, as the repository has them now; parsed anew only where a byte differs.
 
         Raises:
             NotFoundError: a service has no folder there, or there is no such commit.
@@ -89,10 +89,8 @@ class Snapshots:
             kept = self._kept.get(commit)
             if kept is None or not all(_same(kept.tree, tree) for tree in trees.values()):
                 kept = await _extended(_nothing(commit), trees)
-            elif not kept.services.issuperset(trees):
-                kept = await _extended(kept, trees)
-            self._keep(kept)
-        return kept.snapshot
+                self._keep(kept)
+        return kept.snapshot.within(_united(Tree(commit, {}), trees.values()))
 
     def _keep(self, kept: _Kept) -> None:
         """Remember a commit as the one that was asked for last."""
@@ -108,17 +106,22 @@ def _nothing(commit: str) -> _Kept:
 
 async def _extended(kept: _Kept, trees: Mapping[str, Tree]) -> _Kept:
     """What is kept of a commit, and more services."""
-    united = kept.tree
-    for tree in trees.values():
-        united = replace(
-            united,
-            files={**united.files, **tree.files},
-            links={**united.links, **tree.links},
-            sharers={**united.sharers, **tree.sharers},
-        )
+    united = _united(kept.tree, trees.values())
     snapshot = kept.snapshot.within(united)
     await asyncio.to_thread(snapshot.parse, trees)  # parsing may take long, and the loop must not wait
     return _Kept(united, kept.services | frozenset(trees), snapshot)
+
+
+def _united(tree: Tree, others: Iterable[Tree]) -> Tree:
+    """Trees of one commit as one."""
+    for other in others:
+        tree = replace(
+            tree,
+            files={**tree.files, **other.files},
+            links={**tree.links, **other.links},
+            sharers={**tree.sharers, **other.sharers},
+        )
+    return tree
 
 
 def _same(kept: Tree, tree: Tree) -> bool:

@@ -23,7 +23,8 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BOM = "\ufeff"
 _STRING, _NULL, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
 _NO_TAG = frozenset({_NULL, "tag:yaml.org,2002:bool"})
-_DEPTH, _VISITS = 60, 100_000
+_DEEPEST = 60  #: keys on a path
+_MOST_VISITS = 100_000  #: nodes of a file, counted anew behind each alias
 _PROPERTIES = re.compile(r"(?:[&!]\S*[ \t]+)*")
 _TOKEN = re.compile(r"[\s{}:,\"']|[^\s{}:,\"']+")
 _WORD = re.compile(r"[^\s{}:,\"']+")
@@ -47,11 +48,23 @@ def prove(before: Mapping[str, bytes], after: Mapping[str, bytes], services_dir:
         EditRefusedError: the file and what is wrong.
     """
     for path in sorted(after):
-        inside = path.removeprefix(f"{services_dir}/").split("/")
-        odd = any(part.startswith(".") or not part for part in inside) or CHART_FOLDERS & set(inside[1:-1])
-        if odd or not path.startswith(f"{services_dir}/") or len(inside) < 2 or not is_values_file(path):
+        if not _is_services_values_file(path, services_dir):
             raise EditRefusedError(f"{path} is no values file of a service")
         _prove(_Text(path, before.get(path, b"")), _Text(path, after[path]), before)
+
+
+def _is_services_values_file(path: str, services_dir: str) -> bool:
+    """Whether a path is that of a values file in a service's folder, and not in a chart or hidden folder there."""
+    if not path.startswith(f"{services_dir}/") or not is_values_file(path):
+        return False
+    parts = path.removeprefix(f"{services_dir}/").split("/")
+    if len(parts) < 2 or any(part.startswith(".") or not part for part in parts):
+        return False
+    return CHART_FOLDERS.isdisjoint(parts[1:-1])
+
+
+#: number of the document, and keys
+_Place = tuple[int, KeyPath]
 
 
 @dataclass
@@ -65,7 +78,7 @@ class _Leaf:
     """
 
     node: yaml.Node
-    place: tuple[int, KeyPath]
+    place: _Place
     kinds: list[TagKind | None] = field(default_factory=list)
     helper: bool = False
 
@@ -107,7 +120,7 @@ class _Text:
                 reader.walk(root, (number, ()), frozenset(), listed=False, twice=False, above=())
         return tuple(reader.found.values())
 
-    def counted(self) -> Counter[tuple[tuple[int, KeyPath], str, str]]:
+    def counted(self) -> Counter[tuple[_Place, str, str]]:
         """Place, type and value of each leaf."""
         return Counter((leaf.place, leaf.tag, leaf.value) for leaf in self.leaves)
 
@@ -139,12 +152,12 @@ class _Reader:
         self.path = path
         self.found: dict[int, _Leaf] = {}
         self._merged: dict[int, list[Entry]] = {}
-        self._left = _VISITS
+        self._left = _MOST_VISITS
 
     def walk(
         self,
         node: yaml.Node,
-        place: tuple[int, KeyPath],
+        place: _Place,
         beside: frozenset[str],
         *,
         listed: bool,
@@ -161,7 +174,7 @@ class _Reader:
         """
         number, path = place
         self._left -= 1
-        if self._left < 0 or len(path) > _DEPTH:
+        if self._left < 0 or len(path) > _DEEPEST:
             raise EditRefusedError(f"{self.path} is nested too deeply, or has too many aliases")
         if id(node) in above:
             return
@@ -215,16 +228,12 @@ def _name(key: yaml.Node) -> str:
 
 
 def _prove(old: _Text, new: _Text, before: Mapping[str, bytes]) -> None:
-    was, now = old.counted(), new.counted()
-    less, more = was - now, now - was
-    lost = {leaf.place: leaf for leaf in old.leaves if (leaf.place, leaf.tag, leaf.value) in less}
-    won = {leaf.place: leaf for leaf in new.leaves if (leaf.place, leaf.tag, leaf.value) in more}
-    if len(lost) != less.total() or len(won) != more.total():
-        raise EditRefusedError(f"{old.path}: what changes stands there twice")
-    both = sorted(lost.keys() & won.keys())
+    """Refuse unless a file's leaves and characters differ by image tags alone."""
+    lost, won = _differing_leaves(old, new)
+    replaced = sorted(lost.keys() & won.keys())
     gone = [leaf for place, leaf in lost.items() if place not in won and not _hollow(leaf, won)]
     come = [leaf for place, leaf in won.items() if place not in lost and not _hollow(leaf, lost)]
-    for place in both:
+    for place in replaced:
         _check(old, lost[place])
         _check(new, won[place], written=True)
         if lost[place].parts[0] != won[place].parts[0]:
@@ -235,11 +244,27 @@ def _prove(old: _Text, new: _Text, before: Mapping[str, bytes]) -> None:
         _check(new, leaf, written=True)
         if leaf.parts[0] and leaf.parts[0] not in _images(before):
             raise new.refusal(leaf, "would be another image")
-    rest = old.without(lost[place] for place in both), new.without(won[place] for place in both)
-    if old.bom != new.bom or (rest[0] != rest[1] and not (gone or come)):
+    old_rest = old.without(lost[place] for place in replaced)
+    new_rest = new.without(won[place] for place in replaced)
+    if old.bom != new.bom or (old_rest != new_rest and not (gone or come)):
         raise EditRefusedError(f"{old.path}: more than the tag would change")
-    if rest[0] != rest[1]:
-        _check_rest(old.path, *rest, gone, come)
+    if old_rest != new_rest:
+        _check_rest(old.path, old_rest, new_rest, gone, come)
+
+
+def _differing_leaves(old: _Text, new: _Text) -> tuple[dict[_Place, _Leaf], dict[_Place, _Leaf]]:
+    """The leaves that are lost and those that are won, by place.
+
+    Raises:
+        EditRefusedError: one of them stands there twice.
+    """
+    count_before, count_after = old.counted(), new.counted()
+    fewer, more = count_before - count_after, count_after - count_before
+    lost = {leaf.place: leaf for leaf in old.leaves if (leaf.place, leaf.tag, leaf.value) in fewer}
+    won = {leaf.place: leaf for leaf in new.leaves if (leaf.place, leaf.tag, leaf.value) in more}
+    if len(lost) != fewer.total() or len(won) != more.total():
+        raise EditRefusedError(f"{old.path}: what changes stands there twice")
+    return lost, won
 
 
 def _check(text: _Text, leaf: _Leaf, *, written: bool = False) -> None:
@@ -250,34 +275,42 @@ def _check(text: _Text, leaf: _Leaf, *, written: bool = False) -> None:
     """
     if leaf.place[0]:
         raise text.refusal(leaf, "is not in the first document, and no other is read")
-    tagged = None not in leaf.kinds and {TagKind.MAIN, TagKind.IMAGE} & set(leaf.kinds) and not leaf.helper
-    if not tagged or leaf.tag in _NO_TAG or not TAG.fullmatch(leaf.parts[1].removeprefix("sha256:")):
+    feeds_tags_only = None not in leaf.kinds and not leaf.helper
+    feeds_image = TagKind.MAIN in leaf.kinds or TagKind.IMAGE in leaf.kinds
+    looks_like_tag = leaf.tag not in _NO_TAG and TAG.fullmatch(leaf.parts[1].removeprefix("sha256:"))
+    if not (feeds_tags_only and feeds_image and looks_like_tag):
         raise text.refusal(leaf, "is no image tag that the bot may write")
     start, end = text.span(leaf)
-    stands = text.text[start:end]
-    if written and (leaf.tag != _STRING or stands not in {f"{quote}{leaf.value}{quote}" for quote in ("", '"', "'")}):
+    characters = text.text[start:end]
+    plain = {leaf.value, f'"{leaf.value}"', f"'{leaf.value}'"}
+    if written and (leaf.tag != _STRING or characters not in plain):
         raise text.refusal(leaf, "would be no plain string")
-    if "\n" in stands:
+    if "\n" in characters:
         raise text.refusal(leaf, "stands on several lines")
 
 
-def _hollow(leaf: _Leaf, others: Iterable[tuple[int, KeyPath]]) -> bool:
+def _hollow(leaf: _Leaf, others: Iterable[_Place]) -> bool:
     """A block that holds nothing, where tags come or go below it."""
-    number, path = leaf.place
     empty = isinstance(leaf.node, yaml.MappingNode) or (leaf.tag == _NULL and not leaf.value)
-    return empty and any(n == number and len(p) > len(path) and p[: len(path)] == path for n, p in others)
+    return empty and any(_is_below(place, leaf.place) for place in others)
+
+
+def _is_below(place: _Place, above: _Place) -> bool:
+    (number, path), (number_above, path_above) = place, above
+    return number == number_above and len(path) > len(path_above) and path[: len(path_above)] == path_above
 
 
 def _images(before: Mapping[str, bytes]) -> set[str]:
     """The names of all images that stand as `name:tag` in the old files."""
-    found: set[str] = set()
+    names: set[str] = set()
     for path, raw in before.items():
-        if is_values_file(path):
-            try:
-                found |= {leaf.parts[0] for leaf in _Text(path, raw).leaves if any(leaf.kinds)}
-            except EditRefusedError:
-                continue
-    return found
+        if not is_values_file(path):
+            continue
+        try:
+            names |= {leaf.parts[0] for leaf in _Text(path, raw).leaves if any(leaf.kinds)}
+        except EditRefusedError:  # a file that cannot be read names none
+            continue
+    return names
 
 
 def _check_rest(path: str, old: str, new: str, gone: Sequence[_Leaf], come: Sequence[_Leaf]) -> None:
@@ -290,30 +323,42 @@ def _check_rest(path: str, old: str, new: str, gone: Sequence[_Leaf], come: Sequ
     wrong = EditRefusedError(f"{path}: more than the tag would change")
     if _COMMENT.findall(old) != _COMMENT.findall(new):
         raise wrong
-    for before, after in _differing(old.splitlines(keepends=True), new.splitlines(keepends=True)):
-        a, b = _TOKEN.findall("".join(before)), _TOKEN.findall("".join(after))
-        out, put = set[str](), set[str]()
-        for less, more in _differing(a, b):
-            out |= {word for word in less if _WORD.match(word)}
-            put |= {word for word in more if _WORD.match(word)}
-        blank = not any(_WORD.match(token) for token in (*a, *b))
-        if not (out <= _words(gone) and put <= _words(come)) or not (out or put or blank):
+    words_gone, words_come = _words(gone), _words(come)
+    for old_lines, new_lines in _differing(old.splitlines(keepends=True), new.splitlines(keepends=True)):
+        old_tokens, new_tokens = _TOKEN.findall("".join(old_lines)), _TOKEN.findall("".join(new_lines))
+        taken_out, put_in = set[str](), set[str]()
+        for fewer, more in _differing(old_tokens, new_tokens):
+            taken_out |= set(filter(_WORD.match, fewer))
+            put_in |= set(filter(_WORD.match, more))
+        blank = not any(map(_WORD.match, (*old_tokens, *new_tokens)))
+        if not (taken_out <= words_gone and put_in <= words_come):
+            raise wrong
+        if not (taken_out or put_in or blank):
             raise wrong
 
 
 def _differing(old: list[str], new: list[str]) -> Iterator[tuple[list[str], list[str]]]:
     """What differs between two lists, piece by piece."""
-    from difflib import SequenceMatcher  # here, because the command-line tool needs this file and starts fast
+    from difflib import SequenceMatcher
 
-    head = next((n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    head = _alike(old, new)
     old, new = old[head:], new[head:]
-    tail = next(
-        (n for n, (a, b) in enumerate(zip(old[::-1], new[::-1], strict=False)) if a != b), min(len(old), len(new))
-    )
+    tail = _alike(old[::-1], new[::-1])
     old, new = old[: len(old) - tail], new[: len(new) - tail]
-    for kind, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    for kind, old_start, old_end, new_start, new_end in matcher.get_opcodes():
         if kind != "equal":
-            yield old[i1:i2], new[j1:j2]
+            yield old[old_start:old_end], new[new_start:new_end]
+
+
+def _alike(first: list[str], second: list[str]) -> int:
+    """How many items are the same from the beginning."""
+    count = 0
+    for one, other in zip(first, second, strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
 
 
 def _bared(text: str, gone: Iterable[_Leaf]) -> str:
@@ -326,4 +371,9 @@ def _bared(text: str, gone: Iterable[_Leaf]) -> str:
 
 
 def _words(leaves: Iterable[_Leaf]) -> set[str]:
-    return {word for leaf in leaves for text in (*leaf.place[1], leaf.value) for word in _WORD.findall(text)}
+    """The words of the keys and values of leaves."""
+    words: set[str] = set()
+    for leaf in leaves:
+        for text in (*leaf.place[1], leaf.value):
+            words.update(_WORD.findall(text))
+    return words

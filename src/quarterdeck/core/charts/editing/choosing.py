@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import yaml
 
@@ -80,8 +81,9 @@ def check_request(request: BumpRequest, service: ServiceFiles) -> None:
     Raises:
         RefusedError: with every reason.
     """
-    tags = [tag for tag in (request.tag, *(key.tag for key in request.keys)) if tag]
-    obstacles = [Obstacle("no-tag", f"{tag[:80]!r} is no image tag") for tag in tags if not TAG.fullmatch(tag)]
+    tags = [request.tag, *[key.tag for key in request.keys]]
+    wrong_tags = [tag for tag in tags if tag and not TAG.fullmatch(tag)]
+    obstacles = [Obstacle("no-tag", f"{tag[:80]!r} is no image tag") for tag in wrong_tags]
     for name in request.environments:
         if name not in service.environments:
             existing = ", ".join(service.environments) or "none that can be read from its helmfile"
@@ -118,7 +120,7 @@ def choose_group(request: BumpRequest, files: ParsedFiles, service: ServiceFiles
     groups = image_groups(service, tags, request.catalogued)
     if request.part:
         return _named_group(request, service, groups)
-    narrowed = [group for group in (_narrowed(request, group) for group in groups) if group.release_tags]
+    narrowed = [group for group in map(partial(_narrowed, request), groups) if group.release_tags]
     main = [group for group in narrowed if group.main]
     if request.catalogued and request.catalogued.image:
         image = request.catalogued.image

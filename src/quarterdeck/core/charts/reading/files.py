@@ -78,11 +78,11 @@ class ParsedFiles:
         return edited
 
     def within(self, tree: FileTree) -> ParsedFiles:
-        """The same in a larger tree of the same commit; what is parsed for one of the two is parsed for both."""
-        larger = ParsedFiles(tree)
-        larger.changes, larger.counts = self.changes, self.counts
-        larger._helmfiles, larger._documents, larger._edited = self._helmfiles, self._documents, self._edited
-        return larger
+        """The same in another tree of the same commit; what is parsed for one of the two is parsed for both."""
+        other = ParsedFiles(tree)
+        other.changes, other.counts = self.changes, self.counts
+        other._helmfiles, other._documents, other._edited = self._helmfiles, self._documents, self._edited
+        return other
 
     def real(self, path: str) -> str:
         """A path with its symlink followed."""

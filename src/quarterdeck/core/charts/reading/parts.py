@@ -30,8 +30,10 @@ class CatalogueImages:
     @property
     def images(self) -> tuple[str, ...]:
         """All of them, the service's own first."""
-        of_parts = [image for images in self.parts.values() for image in images]
-        return tuple(image for image in (self.image, *of_parts) if image)
+        images = [self.image]
+        for of_part in self.parts.values():
+            images += of_part
+        return tuple(filter(None, images))
 
     def parts_with(self, image: str) -> tuple[str, ...]:
         """The names of the parts that an image is of."""
@@ -133,8 +135,10 @@ def matches(image: str, wanted: Iterable[str]) -> bool:
 def _names(service: ServiceFiles, divided: Sequence[Sequence[ReleaseTag]], catalogued: CatalogueImages) -> list[str]:
     """A name for each group, all different."""
     catalogue_names = [_catalogue_name(release_tags, catalogued) for release_tags in divided]
-    charts = {identity for release_tags in divided for identity in map(_identity, release_tags)}
-    count_of_charts = sum(identity.startswith("chart:") for identity in charts)
+    identities: set[str] = set()
+    for release_tags in divided:
+        identities.update(map(_identity, release_tags))
+    count_of_charts = sum(identity.startswith("chart:") for identity in identities)
     names = [
         name or _short_name(service, release_tags, count_of_charts)
         for name, release_tags in zip(catalogue_names, divided, strict=True)
@@ -211,7 +215,9 @@ def _shared_layers(files: ParsedFiles, service: ServiceFiles) -> list[Document]:
 
 def _own_layers(files: ParsedFiles, service: ServiceFiles) -> Iterator[Document]:
     """The files of all layers that lie in the service's folder and are read by no other service."""
-    reals = dict.fromkeys(layer.real for release in service.releases for layer in release.layers)
+    reals: dict[str, None] = {}
+    for release in service.releases:
+        reals |= dict.fromkeys(layer.real for layer in release.layers)
     for real in reals:
         inside = any(real.startswith(f"{home}/") for home in service.homes.values())
         shared = any(name != service.name for name in files.sharers_of(real))

@@ -106,7 +106,9 @@ def read_service(files: ParsedFiles, services_dir: str, name: str) -> ServiceFil
         for environment in (own_environment,) if own_environment else files.helmfile(home).environments:
             environments.append(environment)
             releases += _releases(files, home, own_environment, environment)
-    values = [real for home in homes.values() for real in _values_files(files, home)]
+    values: list[str] = []
+    for home in homes.values():
+        values += _values_files(files, home)
     for release in releases:
         values += [layer.real for layer in release.layers if files.content(layer.real) is not None]
     return ServiceFiles(
