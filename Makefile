@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 export SANDBOX ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test tools check sandbox bot smoke bench charts-report clean lint
+.PHONY: help demo test tools check sandbox bot smoke bench charts-report lock clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,7 @@ demo: $(VENV)/.ready  ## the main job on real servers, told as a story; ends by 
 	$(PY) -m sandbox.story.demo
 
 test: tools check  ## everything: check, then the whole suite against the real servers, in two sandboxes side by side
+	$(PY) -m pytest tests -m packages
 	$(PY) -m pytest tests -m sandbox -n 2 --dist loadfile
 
 tools: $(VENV)/.ready  ## fetch and build what the sandbox needs (the first time some minutes; it says how many)
@@ -28,7 +29,7 @@ check: $(VENV)/.ready  ## lint, types, house, unit, bot, contracts; about two mi
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(PY) -m pytest tests -m "not sandbox" -n 4 --dist loadfile
+	$(PY) -m pytest tests -m "not sandbox and not packages" -n 4 --dist loadfile
 
 sandbox: $(VENV)/.ready  ## start the real servers and stay until Ctrl-C
 	$(PY) -m sandbox
@@ -44,6 +45,9 @@ bench: $(VENV)/.ready  ## figures of the hot paths, beside a peer in the same ru
 
 charts-report: $(VENV)/.ready  ## CHARTS=DIR: what a bump of each service there would do
 	@$(PY) -m quarterdeck.cli.charts_report $(CHARTS)
+
+lock:  ## make requirements.lock anew, with Debian's own Python
+	@sh sandbox/build/lock.sh
 
 clean:  ## remove what builds and runs left here; running sandboxes of this tree are ended (the cache of tools stays)
 	-python3 -m sandbox clean
