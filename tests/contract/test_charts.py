@@ -9,7 +9,7 @@ import pytest
 
 from quarterdeck.adapters.git.charts import GitCharts
 from quarterdeck.core.charts.reading.files import UNREADABLE
-from quarterdeck.core.model.errors import NotFoundError, PermanentError, QuarterdeckError, TemporaryError
+from quarterdeck.core.model.errors import AbsentError, PermanentError, QuarterdeckError, TemporaryError
 from quarterdeck.core.ports.charts import Charts
 from quarterdeck.testing.charts import FakeCharts
 from quarterdeck.testing.repository import FakeRepository
@@ -161,14 +161,14 @@ async def test_contains(bench: Bench) -> None:
     assert await bench.charts.contains(second, second)
     assert not await bench.charts.contains(first, third)
     assert not await bench.charts.contains(third, "1" * 40)
-    with pytest.raises(NotFoundError):
+    with pytest.raises(AbsentError):
         await bench.charts.contains("1" * 40, third)
 
 
 @pytest.mark.parametrize("service", ["nothere", "README.md", "", "..", "citoid/values.yaml", "cito"])
 async def test_what_is_no_directory_is_not_found(bench: Bench, service: str) -> None:
     """Only a directory below the services is a service."""
-    with pytest.raises(NotFoundError):
+    with pytest.raises(AbsentError):
         await bench.charts.tree(await bench.charts.tip(), service)
 
 
@@ -176,7 +176,7 @@ async def test_unknown_commits_are_not_found(bench: Bench) -> None:
     """A commit that nobody has, or that is none, is not found."""
     await bench.charts.tip()
     for commit in ("1" * 40, "--help", "master"):
-        with pytest.raises(NotFoundError):
+        with pytest.raises(AbsentError):
             await bench.charts.tree(commit, "citoid")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from quarterdeck.core.model.errors import NotFoundError, PermanentError
+from quarterdeck.core.model.errors import AbsentError, PermanentError
 from quarterdeck.core.ports.runner import JobState, Runner
 from quarterdeck.testing.runner import FakeRunner
 from tests.servers.runner_jobs import BYTES, PATIENT, SCRIPTS, THREE, Log, connect, finish, new_job
@@ -66,7 +66,7 @@ async def test_a_job_leaves_its_log_its_files_and_its_exit_status(place: Place) 
     assert ended.host == started.host != ""
     assert log.data == b"one\ntwo\n" == await place.runner.read(job, "log")
     assert await place.runner.read(job, "result") == b"kept\n"
-    with pytest.raises(NotFoundError):
+    with pytest.raises(AbsentError):
         await place.runner.read(job, "nothing")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quarterdeck.core.charts.reading.sharers import Folders, Sharers, flat
-from quarterdeck.core.model.errors import NotFoundError
+from quarterdeck.core.model.errors import AbsentError
 from quarterdeck.core.ports.charts import Tree
 from quarterdeck.testing.faults import Faults
 from quarterdeck.testing.repository import FakeCommit, FakeRepository
@@ -37,7 +37,7 @@ class FakeCharts:
         sharers = self._sharers[commit]
         paths, links = sharers.around(service)
         if not paths:
-            raise NotFoundError(f"no directory {self._services}/{service} at {commit[:12]}")
+            raise AbsentError(f"no directory {self._services}/{service} at {commit[:12]}")
         files = {path: at.files[path] for path in sorted(paths)}
         return Tree(commit, files, links, {path: sharers[path] for path in files})
 
@@ -52,4 +52,4 @@ class FakeCharts:
         try:
             return self.repository.commits[sha]
         except KeyError:
-            raise NotFoundError(f"the charts repository has no commit {sha[:12]}") from None
+            raise AbsentError(f"the charts repository has no commit {sha[:12]}") from None

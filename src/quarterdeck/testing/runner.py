@@ -9,7 +9,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from quarterdeck.core.model.errors import NotFoundError, PermanentError, TemporaryError
+from quarterdeck.core.model.errors import AbsentError, PermanentError, TemporaryError
 from quarterdeck.core.ports.runner import JobState, JobStatus
 
 _JOB = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}")
@@ -121,7 +121,7 @@ class FakeRunner:
         if found is not None and name == "log":
             return bytes(found.log)
         if found is None or name not in found.files:
-            raise NotFoundError(f"no file {name} of job {job}")
+            raise AbsentError(f"no file {name} of job {job}")
         return found.files[name]
 
     async def stop(self, job: str) -> None:

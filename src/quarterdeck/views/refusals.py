@@ -7,7 +7,8 @@ from functools import singledispatch
 from types import MappingProxyType
 from typing import TypeAlias
 
-from quarterdeck.core.model.errors import Refusal
+from quarterdeck.core.charts.refusals import NoPart
+from quarterdeck.core.model.errors import PlainRefusal, Refusal
 from quarterdeck.core.model.network import PLAIN_WORDS, NetworkWords
 from quarterdeck.core.model.place import joined, listed
 from quarterdeck.core.model.tag import short_tag
@@ -44,7 +45,8 @@ from quarterdeck.core.orders.refusals import (
     Ways,
     WhichPart,
 )
-from quarterdeck.core.rollout.refusals import NotReadable
+from quarterdeck.core.rollout.refusals import Held, NoSuchMove, NotReadable
+from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rules.refusals import AccountsNotShown, NetworkRefusal, NotADeployer, NotSaidHere, UnknownAccount
 
 Networks: TypeAlias = Mapping[str, NetworkWords]
@@ -60,6 +62,8 @@ _NAMED = 3
 
 def refusal_line(refusal: Refusal, networks: Networks = NO_NETWORKS) -> str:
     """The whole line for a refusal."""
+    if isinstance(refusal, PlainRefusal):
+        return refusal.text
     return f"{refusal_told(refusal, networks)}. {NOTHING}"
 
 
@@ -77,11 +81,31 @@ def refusal_sentence(refusal: Refusal) -> str:
 
 
 @refusal_sentence.register
+def _(refusal: PlainRefusal) -> str:
+    return refusal.text
+
+
+@refusal_sentence.register
 def _(refusal: NotReadable) -> str:
     return (
         f"#{refusal.number} was written by another version of me and cannot be read ({refusal.why}): "
         "I leave it alone, and what it holds stays held"
     )
+
+
+@refusal_sentence.register
+def _(refusal: NoSuchMove) -> str:
+    possible = ", ".join(refusal.possible) or "nothing, it is over"
+    return f"#{refusal.number} is {refusal.state}: no {refusal.move} (possible: {possible})"
+
+
+@refusal_sentence.register
+def _(refusal: Held) -> str:
+    number = refusal.number
+    if refusal.state is None:
+        return f"{refusal.what} is held by #{number}. !status, or wait"
+    way = f"!retry {number} or !stop {number}" if refusal.state is State.UNKNOWN else f"!stop {number}, or wait"
+    return f"{refusal.what} is held by #{number} ({refusal.actor}, {refusal.state}). {way}"
 
 
 # -- who may, and where ----------------------------------------------------------------------------------------------
@@ -228,6 +252,12 @@ def _(refusal: UndoesNewerBump) -> str:
         f"not started. git says {bump} for {refusal.whose} {refusal.environment}: a bump made by hand, running "
         f"nowhere, newer than {tag}. Go forward: {forward}, or take that change back in Gerrit first"
     )
+
+
+@refusal_sentence.register
+def _(refusal: NoPart) -> str:
+    names = ", ".join(f"{refusal.service}/{part}" for part in refusal.parts)
+    return f"no part {refusal.name[:_QUOTED]} of {refusal.service}: say {names or refusal.service}"
 
 
 # -- what does not answer --------------------------------------------------------------------------------------------

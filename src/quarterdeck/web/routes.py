@@ -82,8 +82,7 @@ class Site:
         try:
             found = await looking
         except NotFoundError as error:
-            text = self.voice.refusal(error.refusal) if error.refusal else str(error)
-            raise web.HTTPNotFound(text=f"{text}\n") from error
+            raise web.HTTPNotFound(text=f"{self.voice.refusal(error.refusal)}\n") from error
         if found is None:
             raise web.HTTPNotFound(text="no such rollout\n")
         return found

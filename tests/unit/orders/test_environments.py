@@ -17,7 +17,6 @@ ALL = (EQIAD, STAGING, CODFW)
 
 def line(error: RequestError) -> str:
     """What is said of a refusal."""
-    assert error.refusal is not None
     return refusal_line(error.refusal)
 
 

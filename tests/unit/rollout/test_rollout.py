@@ -14,6 +14,7 @@ from quarterdeck.core.rollout.holding import debtor
 from quarterdeck.core.rollout.naming import change_id, derived, job_name
 from quarterdeck.core.rollout.pipeline import PIPELINES
 from quarterdeck.core.rollout.records import Edited
+from quarterdeck.core.rollout.refusals import NoSuchMove
 from quarterdeck.core.rollout.rollout import Kind, Rollout, advance
 from quarterdeck.core.rollout.state import HOLDING, MOVES, OVER, Move, State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
@@ -54,8 +55,7 @@ def test_only_moves_of_the_table_are_lawful(state: State, move: Move) -> None:
     if target is None:
         with pytest.raises(WrongStateError) as caught:
             advance(rollout(state), move, LATER)
-        possible = [m.value for m in MOVES[state]] or ["nothing, it is over"]
-        assert all(word in str(caught.value) for word in ("#42", state.value, move.value, *possible))
+        assert caught.value.refusal == NoSuchMove(42, state, move, tuple(MOVES[state]))
         return
     moved = advance(rollout(state), move, LATER)
     assert moved.state is target

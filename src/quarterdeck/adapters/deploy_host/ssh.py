@@ -21,7 +21,7 @@ from typing import NoReturn
 
 import asyncssh
 
-from quarterdeck.core.model.errors import NotFoundError, PermanentError, TemporaryError
+from quarterdeck.core.model.errors import AbsentError, PermanentError, TemporaryError
 from quarterdeck.core.ports.runner import JobState, JobStatus
 
 _CHUNK = 65536
@@ -155,7 +155,7 @@ class SshRunner:
         """A file of the job's folder.
 
         Raises:
-            NotFoundError: it is not there.
+            AbsentError: it is not there.
         """
         if not _FILE.fullmatch(name):
             raise PermanentError(f"bad file name {name!r}")
@@ -202,7 +202,7 @@ class SshRunner:
 
     def _refused(self, words: str, status: int, said: str) -> NoReturn:
         if status == _NOT_FOUND:
-            raise NotFoundError(said)
+            raise AbsentError(said)
         if status in (_CUT_SHORT, _CANNOT_WRITE):
             raise TemporaryError(f"{self._host}: {said}", retry_after=2.0)
         if status in _NO_RUNNER or status >= 128:

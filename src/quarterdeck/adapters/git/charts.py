@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from quarterdeck.adapters.git.listing import Listing
 from quarterdeck.core.charts.reading.files import UNREADABLE
 from quarterdeck.core.charts.reading.sharers import Folders, Sharers
-from quarterdeck.core.model.errors import NotFoundError, PermanentError, TemporaryError
+from quarterdeck.core.model.errors import AbsentError, PermanentError, TemporaryError
 from quarterdeck.core.ports.charts import Tree
 
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -105,7 +105,7 @@ class GitCharts:
         """The directory of a service at a commit, with what it leads to and with the directories that share that.
 
         Raises:
-            NotFoundError: no such directory there, or no such commit.
+            AbsentError: no such directory there, or no such commit.
         """
         async with self._call():
             await self._open()
@@ -113,7 +113,7 @@ class GitCharts:
             listing, sharers = await self._known(commit)
             paths, links = sharers.around(service)
             if not paths:
-                raise NotFoundError(f"no directory {self._services}/{service[:60]} at {commit[:12]}")
+                raise AbsentError(f"no directory {self._services}/{service[:60]} at {commit[:12]}")
             files = await self._texts(listing, paths)
             files |= dict.fromkeys(sorted(paths & listing.symlinks.keys()), UNREADABLE)
         return Tree(commit, files, links, {path: sharers[path] for path in files})
@@ -145,7 +145,7 @@ class GitCharts:
             await self._need(commit)
             try:
                 await self._need(ancestor)
-            except NotFoundError:
+            except AbsentError:
                 return False
             edge = self._edge()
             while not await self._is_ancestor(ancestor, commit):
@@ -184,7 +184,7 @@ class GitCharts:
     async def _need(self, commit: str) -> None:
         """Have a commit here, fetched by its name if need be."""
         if not _SHA.fullmatch(commit):
-            raise NotFoundError(f"{commit[:60]!r} is no commit")
+            raise AbsentError(f"{commit[:60]!r} is no commit")
         if await self._has(commit):
             return
         await self._fetch(f"+refs/heads/{self._branch}:{_REF}")
@@ -197,7 +197,7 @@ class GitCharts:
             unknown = "expected 'acknowledgments'" in error.said
             if not unknown and isinstance(_translated(error), TemporaryError):
                 raise
-            raise NotFoundError(f"the charts repository has no commit {commit[:12]}") from error
+            raise AbsentError(f"the charts repository has no commit {commit[:12]}") from error
 
     async def _has(self, commit: str) -> bool:
         try:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from quarterdeck.core.charts.reading.images import PartInFiles, ReleaseImage
 from quarterdeck.core.charts.reading.parts import CatalogueImages
+from quarterdeck.core.charts.refusals import NoPart
 from quarterdeck.core.charts.snapshot import Component, EditRequest, Snapshot
 from quarterdeck.core.model.errors import EditRefusedError, NotFoundError
 from quarterdeck.core.model.service import Service
@@ -110,8 +111,7 @@ def _part_named(name: str, service: Service, parts: Sequence[PartInFiles]) -> Pa
     for part in parts:
         if part.name.casefold() == name.casefold():
             return part
-    names = ", ".join(f"{service.name}/{part.name}" for part in parts)
-    raise NotFoundError(f"no part {name[:40]} of {service.name}: say {names or service.name}. Nothing done")
+    raise NotFoundError(NoPart(service.name, name, tuple(part.name for part in parts)))
 
 
 def _registry_suffixes(snapshot: Snapshot, member: Member) -> tuple[str, ...]:

@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from quarterdeck.core.model.errors import EditRefusedError
+from quarterdeck.core.model.errors import EditRefusedError, Refusal
+
+
+@dataclass(frozen=True)
+class NoPart(Refusal):
+    """A service has no such part.
+
+    Attributes:
+        name: as typed.
+        parts: the names of those it has.
+    """
+
+    service: str
+    name: str
+    parts: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Snapshots:
         """Services at a commit, parsed.
 
         Raises:
-            NotFoundError: a service has no folder there, or there is no such commit.
+            AbsentError: a service has no folder there, or there is no such commit.
             TemporaryError: the repository cannot be read just now.
         """
         names = frozenset(services)
@@ -81,7 +81,7 @@ class Snapshots:
         """These services alone, at a commit, as the repository has them now; parsed anew only where a byte differs.
 
         Raises:
-            NotFoundError: a service has no folder there, or there is no such commit.
+            AbsentError: a service has no folder there, or there is no such commit.
             TemporaryError: the repository cannot be read just now.
         """
         async with self._reading:

@@ -193,8 +193,7 @@ class Actions:
                 until = f" until {rollout.deadline:%H:%M}" if rollout.deadline else ""
                 raise BusyError(
                     f"#{rollout.number} ({rollout.actor}) is the same deploy and waits for a confirm{until}. "
-                    f"You may {confirm_command(rollout.code, rollout.code_count)} yourself, or !stop {rollout.number}. {NOTHING}",
-                    rollout.number,
+                    f"You may {confirm_command(rollout.code, rollout.code_count)} yourself, or !stop {rollout.number}. {NOTHING}"
                 )
             taken.append(rollout.number)
         return tuple(taken)
@@ -233,8 +232,7 @@ class Actions:
                 way = f"!retry {n} or !stop {n}" if rollout.state is State.UNKNOWN else f"!stop {n}, or wait"
                 raise BusyError(
                     f"{', '.join(sorted(shared))} is in the hands of #{n} ({rollout.actor}, {rollout.state}). "
-                    f"{way}. {NOTHING}",
-                    rollout.number,
+                    f"{way}. {NOTHING}"
                 )
 
     # -- answering ---------------------------------------------------------------------------------------------
@@ -323,10 +321,7 @@ class Actions:
     async def _refuse_if_job_runs(self, number: int) -> None:
         rollout = await self.world.store.get(number)
         if rollout is not None and rollout.state is State.UNKNOWN and await self._job_runs(rollout):
-            raise BusyError(
-                f"#{number} still applies on the deploy host: !retry {number} follows it again. {NOTHING}",
-                number,
-            )
+            raise BusyError(f"#{number} still applies on the deploy host: !retry {number} follows it again. {NOTHING}")
 
     def _stop_words(self, rollout: Rollout) -> str:
         step = rollout.current

@@ -80,7 +80,7 @@ class Reception:
             return [self._to(actor, f"internal error {number}; nothing more was done by this command")]
 
     def _refused(self, error: RequestError) -> str:
-        return self._desk.world.voice.refusal(error.refusal) if error.refusal else str(error)
+        return self._desk.world.voice.refusal(error.refusal)
 
     def _turn(self, verb: str, actor: Actor) -> AbstractAsyncContextManager[object]:
         """What one person orders is done in the order it was said; !stop and what only looks never wait."""

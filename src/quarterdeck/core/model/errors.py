@@ -1,12 +1,13 @@
 """Every error raised on purpose, sorted by what follows from it.
 
 QuarterdeckError
-├── RequestError            the person can mend it: the text goes to chat as it stands
+├── RequestError            the person can mend it: its refusal goes to chat, in the words of views
 │   ├── NotAllowedError       who may, and what to do
 │   ├── BusyError             who holds the target, and what to do
 │   ├── WrongStateError       what is possible from here
 │   ├── NotFoundError         what exists instead
 │   └── NotYetError           we know the word and do not do it yet
+├── AbsentError             an outside system has no such thing: whoever asked for it knows what that means
 ├── TemporaryError          the world is late or away: look again within the step's deadline
 ├── PermanentError          a retry is useless: the step fails and says why
 │   └── EditRefusedError      the values files do not allow a safe edit
@@ -18,6 +19,7 @@ QuarterdeckError
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 
@@ -35,15 +37,22 @@ class Refusal:
     """
 
 
+@dataclass(frozen=True)
+class PlainRefusal(Refusal):
+    """A refusal that is a sentence already, with all that belongs to it."""
+
+    text: str
+
+
 class RequestError(QuarterdeckError):
     """The request cannot be done as it was said.
 
     Attributes:
-        refusal: the facts; None where the message is the sentence.
+        refusal: the facts.
     """
 
-    def __init__(self, refusal: Refusal | str = "") -> None:
-        self.refusal = refusal if isinstance(refusal, Refusal) else None
+    def __init__(self, refusal: Refusal | str) -> None:
+        self.refusal = PlainRefusal(refusal) if isinstance(refusal, str) else refusal
         super().__init__(str(refusal))
 
 
@@ -52,15 +61,7 @@ class NotAllowedError(RequestError):
 
 
 class BusyError(RequestError):
-    """The target is held by another rollout.
-
-    Attributes:
-        holder: number of the rollout that holds it.
-    """
-
-    def __init__(self, refusal: Refusal | str = "", holder: int = 0) -> None:
-        super().__init__(refusal)
-        self.holder = holder
+    """The target is held by another rollout."""
 
 
 class WrongStateError(RequestError):
@@ -68,11 +69,15 @@ class WrongStateError(RequestError):
 
 
 class NotFoundError(RequestError):
-    """There is no such thing."""
+    """What was named is nothing that we know."""
 
 
 class NotYetError(RequestError):
     """That is planned and not built yet."""
+
+
+class AbsentError(QuarterdeckError):
+    """An outside system has no such thing: no such folder, commit or file."""
 
 
 class TemporaryError(QuarterdeckError):

@@ -11,7 +11,7 @@ from quarterdeck.core.charts.members import member, other_services
 from quarterdeck.core.charts.snapshot import Snapshot
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.environment import Environment
-from quarterdeck.core.model.errors import NotFoundError, Refusal, RequestError, TemporaryError
+from quarterdeck.core.model.errors import AbsentError, NotFoundError, Refusal, RequestError, TemporaryError
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.orders.checks.check import Check
 from quarterdeck.core.orders.editing import edit_of, taken_away, touched_by
@@ -163,7 +163,7 @@ class Orders:
             return await self.targets.snapshot_at_tip(services)
         except TemporaryError as error:
             raise RequestError(ChartsSilent(str(error))) from error
-        except NotFoundError as error:
+        except AbsentError as error:
             raise NotFoundError(NotInCharts(str(error))) from error
 
     def _environments(self, members: Sequence[Member]) -> tuple[Environment, ...]:

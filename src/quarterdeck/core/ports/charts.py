@@ -38,7 +38,7 @@ class Charts(Protocol):
         """The directory of a service at a commit.
 
         Raises:
-            NotFoundError: no such directory there.
+            AbsentError: no such directory there.
         """
         ...
 

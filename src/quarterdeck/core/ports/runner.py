@@ -57,7 +57,7 @@ class Runner(Protocol):
         ...
 
     async def read(self, job: str, name: str) -> bytes:
-        """A file of the job's folder; NotFoundError if it is not there."""
+        """A file of the job's folder; AbsentError if it is not there."""
         ...
 
     async def stop(self, job: str) -> None:

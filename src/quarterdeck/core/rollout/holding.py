@@ -1,4 +1,4 @@
-"""What a rollout holds, when it lets go, and the words for who is in the way: one rule for every store."""
+"""What a rollout holds, when it lets go, and who is in the way: one rule for every store."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 
 from quarterdeck.core.model.errors import BusyError, StaleError
 from quarterdeck.core.rollout.intent import ALL
+from quarterdeck.core.rollout.refusals import Held
 from quarterdeck.core.rollout.rollout import Rollout, advance
 from quarterdeck.core.rollout.state import HOLDING, MOVES, Move, State
 from quarterdeck.core.rollout.step import Step
@@ -48,12 +49,14 @@ def taken_over(rollout: Rollout | None, number: int, by: Rollout, at: datetime) 
 
 
 def busy(what: str, holder: Rollout | None, number: int) -> BusyError:
-    """The refusal for a held target or scalar: who holds it, and what to do."""
-    if holder is None:  # cannot be, but a refusal must not fail over its own words
-        return BusyError(f"{what} is held by #{number}. !status, or wait. Nothing done", number)
-    ways = {State.UNKNOWN: f"!retry {number} or !stop {number}"}
-    way = ways.get(holder.state, f"!stop {number}, or wait")
-    return BusyError(f"{what} is held by #{number} ({holder.actor}, {holder.state}). {way}. Nothing done", number)
+    """The refusal for a held target or scalar.
+
+    Args:
+        holder: None where it cannot be read.
+    """
+    if holder is None:
+        return BusyError(Held(what, number))
+    return BusyError(Held(what, number, holder.actor, holder.state))
 
 
 def check_steps(steps: Sequence[Step]) -> None:

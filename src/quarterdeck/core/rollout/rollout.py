@@ -23,6 +23,7 @@ from quarterdeck.core.rollout.records import (
     Merged,
     Synced,
 )
+from quarterdeck.core.rollout.refusals import NoSuchMove
 from quarterdeck.core.rollout.state import MOVES, OVER, Move, State
 from quarterdeck.core.rollout.step import Step, StepName, StepState
 from quarterdeck.core.rollout.subject import Subject
@@ -254,8 +255,7 @@ def advance(rollout: Rollout, move: Move, at: datetime, **changes: Any) -> Rollo
     """
     target = MOVES[rollout.state].get(move)
     if target is None:
-        possible = ", ".join(m.value for m in MOVES[rollout.state]) or "nothing, it is over"
-        raise WrongStateError(f"#{rollout.number} is {rollout.state}: no {move.value} (possible: {possible})")
+        raise WrongStateError(NoSuchMove(rollout.number, rollout.state, move, tuple(MOVES[rollout.state])))
     ended = at if target in OVER or target is State.FAILED else None
     if target is not State.WAITING:
         changes = {"code": "", "code_count": 0, "deadline": None, **changes}

@@ -12,8 +12,8 @@ from quarterdeck.core.cluster import health
 from quarterdeck.core.cluster import releases as listing
 from quarterdeck.core.cluster.jobs import DIFFERS, HELD, MOVED, UNREADY
 from quarterdeck.core.model.errors import (
+    AbsentError,
     LostError,
-    NotFoundError,
     PermanentError,
     QuarterdeckError,
     StopRequested,
@@ -258,7 +258,7 @@ class ApplyStep:
         try:
             listed = await self.runner.read(job, "releases.json")
             releases = listing.releases(listed, await self.runner.read(job, "revisions.json"))
-        except (TemporaryError, NotFoundError) as error:
+        except (TemporaryError, AbsentError) as error:
             raise LostError(f"applied, but the releases could not be read afterwards: {error}") from error
         return {release.name: release for release in releases}
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from quarterdeck.core.charts.members import component_of
 from quarterdeck.core.charts.snapshots import Snapshots
 from quarterdeck.core.model.environment import Environment, EnvironmentKind
-from quarterdeck.core.model.errors import EditRefusedError, NotFoundError, PermanentError, TemporaryError
+from quarterdeck.core.model.errors import AbsentError, EditRefusedError, PermanentError, TemporaryError
 from quarterdeck.core.model.limits import Limits
 from quarterdeck.core.model.question import Question
 from quarterdeck.core.ports.rollouts import Rollouts
@@ -134,7 +134,7 @@ class GateStep:
                 images = await asyncio.to_thread(snapshot.release_images, component_of(member), environment)
                 if references(images) != diff.images:
                     moved.append(place)
-        except (EditRefusedError, NotFoundError, TemporaryError):
+        except (EditRefusedError, AbsentError, TemporaryError):
             return
         if moved:
             where = run.rollout.listed(moved)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from quarterdeck.core.model.errors import NotFoundError, PermanentError, StopRequested, TemporaryError
+from quarterdeck.core.model.errors import AbsentError, PermanentError, StopRequested, TemporaryError
 from quarterdeck.core.ports.files import Files
 from quarterdeck.core.ports.runner import JobState, JobStatus, Runner
 from quarterdeck.core.redaction.redactor import Redactor
@@ -87,7 +87,7 @@ class HostJobs:
         async def read() -> bytes:
             try:
                 return await self.runner.read(job, name)
-            except NotFoundError:
+            except AbsentError:
                 return b""
 
         return await run.patiently("the deploy host", read, seconds)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from quarterdeck.core.model.errors import (
+    AbsentError,
     BusyError,
     ConflictError,
     LostError,
@@ -105,8 +106,10 @@ class Deployer:
             await self.endings.end_short(run, Move.ABORT, f"stopped by {run.rollout.stop}")
         except LostError as error:
             await self.endings.end_short(run, Move.LOSE, str(error))
-        except (PermanentError, TemporaryError, BusyError, NotFoundError) as error:
+        except (PermanentError, TemporaryError, AbsentError) as error:
             await self.endings.end_short(run, Move.FAIL, str(error))
+        except (BusyError, NotFoundError) as error:
+            await self.endings.end_short(run, Move.FAIL, self.voice.refusal(error.refusal))
         except asyncio.CancelledError:
             raise
         except Exception:
