@@ -10,7 +10,9 @@ from quarterdeck.core.desk.answers import next_commands
 from quarterdeck.core.desk.dossier import as_json
 from quarterdeck.core.model.errors import TemporaryError
 from quarterdeck.core.rollout.state import OVER, State
-from quarterdeck.views.page import BANNERS, Pages, clock, diff_class
+from quarterdeck.views.hunks import diff_class
+from quarterdeck.views.page import Pages, clock
+from quarterdeck.views.rollout_page import BANNERS
 from tests.worlds.world import NEW, OLD, SECRET, START, TEMPLATES, Deck, catalogue, config_map, rolled
 
 PAGES = Pages(TEMPLATES, catalogue())
