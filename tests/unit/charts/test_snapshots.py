@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from quarterdeck.core.charts.snapshots import Snapshots
-from quarterdeck.core.model.errors import NotFoundError
+from quarterdeck.core.model.errors import AbsentError
 from quarterdeck.core.ports.charts import Tree
 from quarterdeck.testing.charts import FakeCharts
 from quarterdeck.testing.repository import FakeRepository
@@ -94,7 +94,7 @@ async def test_a_service_that_is_not_there_leaves_the_others_kept(charts: Counti
     snapshots, head = Snapshots(charts), charts.repository.head
     await snapshots.at(head, ["citoid"])
     for _ in range(2):
-        with pytest.raises(NotFoundError):
+        with pytest.raises(AbsentError):
             await snapshots.at(head, ["citoid", "nowhere"])
     await snapshots.at(head, ["citoid"])
     assert charts.reads == 3
