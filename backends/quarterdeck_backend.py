@@ -33,9 +33,6 @@ log = logging.getLogger(__name__)
 LAST_ANSWERS_SECONDS = 5.0
 """How long commands that run when we are told to stop may take to answer."""
 
-NEVER_WAIT = frozenset({"stop", "cancel", "abort"})
-"""Commands with threads of their own: slow looks, which anybody may ask for, can have all the others in use."""
-
 
 class App(Protocol):
     """What the backend needs of the app that wiring builds."""
@@ -43,6 +40,10 @@ class App(Protocol):
     @property
     def transports(self) -> Mapping[str, Transport]:
         """Every network by its name."""
+
+    @property
+    def never_waiting(self) -> frozenset[str]:
+        """Commands with threads of their own: slow looks, which anybody may ask for, can have all the others in use."""
 
     def start(self) -> None:
         """Start the engine's thread with all transports."""
@@ -196,7 +197,7 @@ class QuarterdeckBackend(core.ErrBot):
 
     def _process_command(self, msg: Message, cmd: str, args: Any, match: Any) -> None:
         """Hand a command to a thread; only the dispatcher's calls this, so the pools can change places meanwhile."""
-        if cmd not in NEVER_WAIT:
+        if cmd not in self.app.never_waiting:
             super()._process_command(msg, cmd, args, match)  # type: ignore[no-untyped-call]
             return
         usual, self.thread_pool = self.thread_pool, self._stops

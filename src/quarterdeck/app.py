@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from quarterdeck.chat import Heard, Transport
-from quarterdeck.core.desk.dispatcher import Reception
-from quarterdeck.core.desk.grammar import NOTHING
-from quarterdeck.core.desk.permissions import PERMISSIONS
+from quarterdeck.core.desk.dispatcher import Dispatcher
+from quarterdeck.core.desk.refusals import Failed
+from quarterdeck.core.desk.verb import Turn, Vocabulary
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.errors import TemporaryError
 from quarterdeck.core.model.person import Actor
@@ -43,7 +43,7 @@ class Parts:
     catalogue: Catalogue
     store: Store
     redactor: Redactor
-    dispatcher: Reception
+    dispatcher: Dispatcher
     take_up: Callable[[], Awaitable[Sequence[Rollout]]]
     services: Mapping[str, Service]
     close: Callable[[], Awaitable[None]]
@@ -57,6 +57,7 @@ class App:
         heard_lines: lines that may be commands, in the order they were heard.
         engine: the loop that everything long-lived runs on.
         open_parts: opens the store and builds the rest; awaited on the loop.
+        vocabulary: the verbs that people may type.
     """
 
     def __init__(
@@ -65,11 +66,13 @@ class App:
         heard_lines: asyncio.Queue[Heard],
         engine: Engine,
         open_parts: Callable[[], Awaitable[Parts]],
+        vocabulary: Vocabulary,
     ) -> None:
         self.transports = transports
         self._heard_lines = heard_lines
         self._engine = engine
         self._open_parts = open_parts
+        self._vocabulary = vocabulary
         self._parts: Parts | None = None
         self._hand_over: Callable[[Heard], None] = lambda _: None
         self._unnoted: dict[str, str] = {}
@@ -79,6 +82,11 @@ class App:
         """What the bot is made of; there once it was started."""
         assert self._parts is not None, "start() comes first"
         return self._parts
+
+    @property
+    def never_waiting(self) -> frozenset[str]:
+        """The verbs that are carried out at once, however many slow commands are under way."""
+        return self._vocabulary.names_of(Turn.AT_ONCE)
 
     # -- life --------------------------------------------------------------------------------------------------
 
@@ -105,9 +113,10 @@ class App:
     # -- commands ----------------------------------------------------------------------------------------------
 
     async def answer(self, verb: str, heard: Heard, text: str) -> list[str]:
-        """The lines to say to a command; see `Reception.answer`."""
-        if (why := self._unnoted.pop(heard.msgid, "")) and verb in PERMISSIONS:
-            return [f"{heard.nick}: {why}. {NOTHING}"]
+        """The lines to say to a command; see `Dispatcher.answer`."""
+        why_unnoted, command = self._unnoted.pop(heard.msgid, ""), self._vocabulary.find(verb)
+        if why_unnoted and command is not None and command.changes_something:
+            return [f"{heard.nick}: {self.parts.dispatcher.told(Failed(why_unnoted))}"]
         lines = await self.parts.dispatcher.answer(verb, self._actor(heard), text, heard.addressed is not None)
         return [self.parts.redactor.text(line) for line in lines]
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from quarterdeck.core.desk.actions import Actions
-from quarterdeck.core.desk.answers import Answers
-from quarterdeck.core.desk.dispatcher import Reception
-from quarterdeck.core.desk.dossier import Dossiers
-from quarterdeck.core.desk.preview import Preview
+from quarterdeck.core.desk.acceptance import Acceptance
+from quarterdeck.core.desk.apply_jobs import ApplyJobs
+from quarterdeck.core.desk.authority import Authority
+from quarterdeck.core.desk.commands import COMMANDS, PLANNED, Command
+from quarterdeck.core.desk.desk import Desk
+from quarterdeck.core.desk.dispatcher import Dispatcher
+from quarterdeck.core.desk.grammar import Grammar
+from quarterdeck.core.desk.queries.dossier import Dossiers
+from quarterdeck.core.desk.trial import TrialDiffs
+from quarterdeck.core.desk.verb import Vocabulary
 from quarterdeck.core.orders.checks.lists import checks_by_kind
 from quarterdeck.core.orders.drafting import Drafting
 from quarterdeck.core.orders.orders import Orders
@@ -42,17 +47,22 @@ class Core:
     surveyor: Surveyor
     dossiers: Dossiers
     deployer: Deployer
-    actions: Actions
-    answers: Answers
-    dispatcher: Reception
+    desk: Desk
+    dispatcher: Dispatcher
 
 
-def assemble(world: World, page_url: str, more_steps: Mapping[str, Perform] | None = None) -> Core:
+def assemble(
+    world: World,
+    page_url: str,
+    more_steps: Mapping[str, Perform] | None = None,
+    commands: Sequence[Command] = COMMANDS,
+) -> Core:
     """The core on a world.
 
     Args:
         page_url: where people find the page, without the rollout's number.
         more_steps: name -> what performs it, of steps beyond our own.
+        commands: what people may say.
     """
     surveyor = Surveyor(world.charts, world.host, world.store)
     debts = DebtBook(world.store, world.clock)
@@ -79,15 +89,38 @@ def assemble(world: World, page_url: str, more_steps: Mapping[str, Perform] | No
         clock=world.clock,
     )
     drafting = Drafting(world.catalogue, world.store, world.voice, world.redactor, world.pipelines, world.clock)
-    actions = Actions(world, orders, drafting, deployer, withdrawal)
-    answers = Answers(world, page_url, targets, tagging, surveyor)
+    vocabulary = Vocabulary(commands, PLANNED)
+    catalogue, authority = world.catalogue, Authority(world.catalogue, world.rules, world.clock)
+    desk = Desk(
+        catalogue=catalogue,
+        vocabulary=vocabulary,
+        grammar=Grammar(vocabulary, catalogue.services, catalogue.environments, catalogue.groups),
+        authority=authority,
+        orders=orders,
+        acceptance=Acceptance(world.store, world.voice, drafting, deployer, withdrawal, authority),
+        apply_jobs=ApplyJobs(world.runner, world.pipelines),
+        trial=TrialDiffs(world.runner, world.host, world.redactor, world.clock, world.limits),
+        deployer=deployer,
+        targets=targets,
+        tagging=tagging,
+        surveyor=surveyor,
+        pipelines=world.pipelines,
+        rules=world.rules,
+        store=world.store,
+        files=world.files,
+        host=world.host,
+        voice=world.voice,
+        clock=world.clock,
+        redactor=world.redactor,
+        host_name=world.deploy_host_name,
+        page=page_url.rstrip("/"),
+    )
     return Core(
         surveyor=surveyor,
         dossiers=Dossiers(world.store, world.files, world.host),
         deployer=deployer,
-        actions=actions,
-        answers=answers,
-        dispatcher=Reception(actions, answers, Preview(world, orders)),
+        desk=desk,
+        dispatcher=Dispatcher(desk, commands),
     )
 
 

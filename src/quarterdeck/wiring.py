@@ -33,6 +33,7 @@ from quarterdeck.config.settings import Irc, Settings, load
 from quarterdeck.core.builds.announcements import Announcements, Pace
 from quarterdeck.core.builds.news import BuildNews
 from quarterdeck.core.charts.snapshots import Snapshots
+from quarterdeck.core.desk.commands import VOCABULARY
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.limits import Limits
 from quarterdeck.core.redaction.redactor import Redactor
@@ -79,7 +80,7 @@ def build(block: Mapping[str, Any], base: Path) -> App:
     async def open_parts() -> Parts:
         return await _open_parts(settings, catalogue, engine, transports)
 
-    return App(transports, heard_lines, engine, open_parts)
+    return App(transports, heard_lines, engine, open_parts, VOCABULARY)
 
 
 async def _open_parts(s: Settings, catalogue: Catalogue, engine: Engine, transports: Mapping[str, Transport]) -> Parts:

@@ -65,6 +65,8 @@ class MemoryTransport:
 class AppDouble:
     """The small surface that the backend knows, with an engine of its own."""
 
+    never_waiting = frozenset({"stop"})
+
     def __init__(self, make: Callable[[Callable[[Heard], None]], Sequence[Transport]]) -> None:
         self._callback: Callable[[Heard], None] = lambda _: None
         self.transports = {it.network: it for it in make(self.hear)}

@@ -8,6 +8,7 @@ from typing import Any
 
 from quarterdeck.app import App, Parts
 from quarterdeck.chat import Heard
+from quarterdeck.core.desk.commands import VOCABULARY
 from quarterdeck.core.model.errors import TemporaryError
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.engine import Engine
@@ -35,12 +36,12 @@ async def test_where_a_line_cannot_be_noted_people_are_answered_and_nothing_is_d
     async def nothing_to_take_up() -> tuple[Rollout, ...]:
         return ()
 
-    parts = Parts(deck.catalogue, store, deck.redactor, deck.reception, nothing_to_take_up, {}, unused)
+    parts = Parts(deck.catalogue, store, deck.redactor, deck.dispatcher, nothing_to_take_up, {}, unused)
 
     async def open_parts() -> Parts:
         return parts
 
-    app = App(transports, heard_lines, Engine(), open_parts)
+    app = App(transports, heard_lines, Engine(), open_parts, VOCABULARY)
     await app._prepare()
     taken: list[Heard] = []
     app.on_heard(taken.append)

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from quarterdeck.core.desk.answers import HELP
-from quarterdeck.core.desk.grammar import LATER_VERBS
+from quarterdeck.core.desk.commands import COMMANDS, PLANNED
 from sandbox import contents
 from sandbox.bot.config import NICK
 from sandbox.bot.run import ROOM
@@ -15,7 +14,7 @@ from tests.sandbox.live import Live, until
 
 pytestmark = pytest.mark.sandbox
 
-VERBS = frozenset({*HELP, "cancel", "abort"})
+VERBS = frozenset(name for command in COMMANDS for name in command.names)
 OPTIONS = frozenset({"--pin", "--alone"})
 NOT_UTF8 = "\udcff\udcfe\udc80"  # the client sends these as the bytes ff fe 80
 LONG = "9" * 380  # with the command about what one line of IRC holds
@@ -336,7 +335,7 @@ def test_whoami_and_help_answer_whatever_follows(channel: Channel) -> None:
 def test_help_in_private_names_every_command(channel: Channel) -> None:
     """One line each, and nothing that is not there."""
     said = channel.ask("help", room=NICK)
-    assert {line[1:].split(":")[0].split()[0] for line in said} >= set(HELP)
+    assert {line[1:].split(":")[0].split()[0] for line in said} >= {command.name for command in COMMANDS}
     for line in said:
         proper(line, "")
 
@@ -344,7 +343,7 @@ def test_help_in_private_names_every_command(channel: Channel) -> None:
 @pytest.mark.parametrize("words", ["", "citoid staging", LONG[:300]])
 def test_verbs_of_later_are_not_yet(channel: Channel, words: str) -> None:
     """Known, refused in one line."""
-    for line, answer in channel.one_each(*(f"!{verb} {words}".strip() for verb in sorted(LATER_VERBS))).items():
+    for line, answer in channel.one_each(*(f"!{verb} {words}".strip() for verb in sorted(PLANNED))).items():
         assert answer == f"alice: {line.split()[0]}: not yet. Nothing done"
 
 

@@ -17,6 +17,7 @@ from quarterdeck.chat.irc.transport import IrcTransport
 from quarterdeck.core.builds.announcements import Announcements, Pace
 from quarterdeck.core.builds.news import BuildNews
 from quarterdeck.core.charts.snapshots import Snapshots
+from quarterdeck.core.desk.commands import COMMANDS, Command
 from quarterdeck.core.model.build import Build, BuildState
 from quarterdeck.core.model.catalogue import Catalogue, ChartsRepository, MergeMode
 from quarterdeck.core.model.environment import Environment, EnvironmentKind
@@ -187,6 +188,7 @@ class Deck:
     rules: Sequence[Rule] = RULES
     pipelines: Pipelines = PIPELINES
     more_steps: Mapping[str, Perform] = MappingProxyType({})
+    commands: Sequence[Command] = COMMANDS
 
     def __init__(self, merge: MergeMode = MergeMode.GATE, limits: Limits = LIMITS, ask_first: int = 0) -> None:
         self.registry = FakeRegistry()
@@ -235,9 +237,9 @@ class Deck:
             ask_first=self.ask_first,
             deploy_host_name="deploy1003",
         )
-        core = assemble(self.world, PAGE, self.more_steps)
+        core = assemble(self.world, PAGE, self.more_steps, self.commands)
         self.dossiers, self.surveyor, self.deployer = core.dossiers, core.surveyor, core.deployer
-        self.desk, self.answers, self.reception = core.actions, core.answers, core.dispatcher
+        self.desk, self.dispatcher = core.desk, core.dispatcher
 
     def announcing(self, events: EventStream, pace: Pace | None = None) -> Announcements:
         """What announces builds of this world."""
@@ -268,7 +270,7 @@ class Deck:
     async def say(self, text: str, who: str = "alice", room: str = "#deploy") -> str:
         """Type a command as somebody; the answer, its lines joined."""
         verb, _, rest = text.removeprefix("!").partition(" ")
-        return "\n".join(await self.reception.answer(verb, self.actor(who, room), rest))
+        return "\n".join(await self.dispatcher.answer(verb, self.actor(who, room), rest))
 
     async def settle(self, number: int = 1) -> Rollout:
         """Wait until nobody drives a rollout."""

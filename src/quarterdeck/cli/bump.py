@@ -23,6 +23,7 @@ from quarterdeck.core.charts.reading.files import ParsedFiles
 from quarterdeck.core.charts.reading.parts import CatalogueImages, image_groups
 from quarterdeck.core.charts.reading.release_tags import ReleaseTag, ReleaseTagId, ServiceTags, service_tags
 from quarterdeck.core.charts.reading.service_files import ServiceFiles, read_service, service_names
+from quarterdeck.core.model.text import MANY_SLIPS, nearest
 
 CHANGED, FAILED, USAGE, NOTHING, REFUSED = 0, 1, 2, 3, 4
 
@@ -74,10 +75,8 @@ def inside(charts: Path, services_dir: str) -> str:
 
 
 def _near(tree: Checkout, request: BumpRequest) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(request.service, service_names(tree, tree.services_dir), 1)
-    return f"; did you mean {close[0]}?" if close else ""
+    near = nearest(request.service, service_names(tree, tree.services_dir), MANY_SLIPS)
+    return f"; did you mean {near}?" if near else ""
 
 
 def as_json(outcome: BumpOutcome) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from quarterdeck.core.model.errors import PermanentError
+from quarterdeck.core.model.text import MANY_SLIPS, nearest
 
 
 class SettingsError(PermanentError):
@@ -45,8 +45,8 @@ _WORDS = {
 def suggestion(word: str, known: Iterable[str]) -> str:
     """The words that end a sentence about an unknown key."""
     names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1)
-    return f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(names)})"
+    near = nearest(word, names, MANY_SLIPS)
+    return f" (did you mean {near}?)" if near else f" (known: {', '.join(names)})"
 
 
 def in_words(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from quarterdeck.core.desk.dossier import Dossier
+from quarterdeck.core.desk.queries.dossier import Dossier
 from quarterdeck.core.model import place as places
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.tag import short_tag

@@ -8,10 +8,52 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from quarterdeck.core.charts.refusals import NoPart
-from quarterdeck.core.model.errors import PlainRefusal, Refusal
+from quarterdeck.core.desk.refusals import (
+    AlreadyConfirmed,
+    ApplyTakesNoTag,
+    Failed,
+    FilesInHand,
+    HostSilent,
+    HowManyLines,
+    IsOver,
+    JustClosed,
+    LineTooLong,
+    NoCode,
+    NoCommand,
+    NoGroup,
+    NoHelp,
+    NoNumber,
+    NoOption,
+    NoRollout,
+    NoService,
+    NoServiceOfThatPart,
+    NoSuchCode,
+    NotATag,
+    NothingCounted,
+    NothingToRetry,
+    NothingWaits,
+    NotPlainText,
+    NotUnderstood,
+    OnlyANumber,
+    OptionOfOthers,
+    Overtaken,
+    PreviewFailed,
+    PreviewTooLong,
+    SameWaits,
+    SayEnvironment,
+    SomebodyWasFaster,
+    StatusOfWhat,
+    StillApplies,
+    TooManyWords,
+    WhichEnvironment,
+    WhichService,
+    WrongCount,
+)
+from quarterdeck.core.model.errors import Refusal
 from quarterdeck.core.model.network import PLAIN_WORDS, NetworkWords
 from quarterdeck.core.model.place import joined, listed
 from quarterdeck.core.model.tag import short_tag
+from quarterdeck.core.model.text import clip
 from quarterdeck.core.orders.refusals import (
     AloneIsForOne,
     BackAlready,
@@ -48,6 +90,7 @@ from quarterdeck.core.orders.refusals import (
 from quarterdeck.core.rollout.refusals import Held, NoSuchMove, NotReadable
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rules.refusals import AccountsNotShown, NetworkRefusal, NotADeployer, NotSaidHere, UnknownAccount
+from quarterdeck.views.words import count
 
 Networks: TypeAlias = Mapping[str, NetworkWords]
 """What each network calls its own things, by its name."""
@@ -56,15 +99,17 @@ NO_NETWORKS: Networks = MappingProxyType({})
 NOTHING = "Nothing done"
 #: characters of a word that is quoted
 _QUOTED = 40
+#: characters of a command that is proposed
+_COMMAND = 100
 #: so many of a kind are named one by one
 _NAMED = 3
 
 
 def refusal_line(refusal: Refusal, networks: Networks = NO_NETWORKS) -> str:
     """The whole line for a refusal."""
-    if isinstance(refusal, PlainRefusal):
-        return refusal.text
-    return f"{refusal_told(refusal, networks)}. {NOTHING}"
+    told = refusal_told(refusal, networks)
+    end = "" if told.endswith("?") else "."
+    return f"{told}{end} {NOTHING}"
 
 
 def refusal_told(refusal: Refusal, networks: Networks = NO_NETWORKS) -> str:
@@ -78,11 +123,6 @@ def refusal_told(refusal: Refusal, networks: Networks = NO_NETWORKS) -> str:
 def refusal_sentence(refusal: Refusal) -> str:
     """What and why, without a full stop. A refusal registers its sentence here."""
     raise NotImplementedError(f"no sentence for {refusal!r}")
-
-
-@refusal_sentence.register
-def _(refusal: PlainRefusal) -> str:
-    return refusal.text
 
 
 @refusal_sentence.register
@@ -142,13 +182,13 @@ def _(refusal: NotADeployer) -> str:
 
 @refusal_sentence.register
 def _(refusal: NotYet) -> str:
-    return f"{refusal.word[:_QUOTED]}: not yet"
+    return f"{clip(refusal.word)}: not yet"
 
 
 @refusal_sentence.register
 def _(refusal: NoEnvironment) -> str:
     about = f" for {refusal.service}" if refusal.service else ""
-    unknown = f'no environment "{refusal.word[:_QUOTED]}"{about}'
+    unknown = f'no environment "{clip(refusal.word)}"{about}'
     others = ", ".join(refusal.others)
     if not refusal.near:
         return f"{unknown}: it has {others or 'none'}"
@@ -199,6 +239,213 @@ def _offered(part: OfferedPart, suffix: str) -> str:
     if part.newest:
         words.append("newest" if part.tags == (part.newest,) else f"newest {short_tag(part.newest, suffix)}")
     return f"{part.title} ({', '.join(words)})"
+
+
+@refusal_sentence.register
+def _(refusal: LineTooLong) -> str:
+    return f"that line is too long ({refusal.characters} characters, {refusal.most} are enough)"
+
+
+@refusal_sentence.register
+def _(refusal: NotPlainText) -> str:
+    return "that line holds control characters or is not UTF-8: type it again"
+
+
+@refusal_sentence.register
+def _(refusal: WhichService) -> str:
+    names = f". I know {', '.join(refusal.services)}" if refusal.services else ""
+    return f"which service? Say {refusal.usage}{names}"
+
+
+@refusal_sentence.register
+def _(refusal: NoService) -> str:
+    hint = f"Did you mean: {clip(refusal.meant, _COMMAND)}" if refusal.meant else _names(refusal.services)
+    return f"no service {clip(refusal.word)}. {hint}"
+
+
+@refusal_sentence.register
+def _(refusal: NoServiceOfThatPart) -> str:
+    hint = f"Did you mean {refusal.meant}?" if refusal.meant else _names(refusal.services)
+    return f"no service {clip(refusal.word)}. {hint}"
+
+
+@refusal_sentence.register
+def _(refusal: NoGroup) -> str:
+    otherwise = "Say @ and a group, or the service whose file others share"
+    hint = f"Did you mean @{refusal.meant}?" if refusal.meant else otherwise
+    return f"no group {clip(refusal.word)}. {hint}"
+
+
+@refusal_sentence.register
+def _(refusal: WhichEnvironment) -> str:
+    which = f"{clip(refusal.word)} is no environment." if refusal.word else "which environment?"
+    return f"{which} Say {refusal.usage}, ENV one of {', '.join(refusal.environments)}"
+
+
+@refusal_sentence.register
+def _(refusal: TooManyWords) -> str:
+    return f"too many words: {clip(refusal.words)}. Say {refusal.usage}"
+
+
+@refusal_sentence.register
+def _(refusal: NotATag) -> str:
+    return f"{clip(refusal.word)} is no image tag. Say {refusal.usage}"
+
+
+@refusal_sentence.register
+def _(refusal: ApplyTakesNoTag) -> str:
+    return f"!apply takes what git says, no tag. Say !apply {refusal.title} {refusal.environment}"
+
+
+@refusal_sentence.register
+def _(refusal: NoOption) -> str:
+    return f"I know no option {clip(refusal.word)}"
+
+
+@refusal_sentence.register
+def _(refusal: OptionOfOthers) -> str:
+    verbs = " and ".join(f"!{verb}" for verb in refusal.verbs)
+    return f"{refusal.option} is for {verbs}, !{refusal.verb} does not know it"
+
+
+@refusal_sentence.register
+def _(refusal: NoNumber) -> str:
+    shown = f"{clip(refusal.word)} is no rollout number. " if refusal.word else ""
+    return f"{shown}Say !{refusal.verb} 42 (a rollout's number, see !status)"
+
+
+@refusal_sentence.register
+def _(refusal: OnlyANumber) -> str:
+    return f"too many words: say !{refusal.verb} {refusal.number}"
+
+
+@refusal_sentence.register
+def _(refusal: NoCode) -> str:
+    return "say !confirm CODE, or !confirm CODE with N, as the question shows it"
+
+
+@refusal_sentence.register
+def _(refusal: StatusOfWhat) -> str:
+    return "say !status, !status SERVICE, !status ID or !status mine"
+
+
+@refusal_sentence.register
+def _(refusal: HowManyLines) -> str:
+    return f"say !log {refusal.number} or !log {refusal.number} 20"
+
+
+@refusal_sentence.register
+def _(refusal: NoCommand) -> str:
+    return f"no command !{clip(refusal.word)}. Did you mean !{refusal.meant}?"
+
+
+@refusal_sentence.register
+def _(refusal: NoHelp) -> str:
+    hint = f"Did you mean !help {refusal.meant}?" if refusal.meant else _names(refusal.verbs)
+    return f"no command {clip(refusal.word)}. {hint}"
+
+
+@refusal_sentence.register
+def _(refusal: NotUnderstood) -> str:
+    return f"I do not know {clip(refusal.word) or 'that'}. Say !help"
+
+
+@refusal_sentence.register
+def _(refusal: SayEnvironment) -> str:
+    return f"say !deploy {refusal.title} staging, or !deploy {refusal.title} production"
+
+
+def _names(names: Iterable[str]) -> str:
+    return f"I know {', '.join(names)}"
+
+
+# -- which rollout, and in which state -------------------------------------------------------------------------------
+
+
+@refusal_sentence.register
+def _(refusal: NoRollout) -> str:
+    return f"there is no #{refusal.number}. See !status"
+
+
+@refusal_sentence.register
+def _(refusal: IsOver) -> str:
+    return f"#{refusal.number} is over ({refusal.state})"
+
+
+@refusal_sentence.register
+def _(refusal: NothingToRetry) -> str:
+    return f"#{refusal.number} is {refusal.state}: only FAILED and UNKNOWN are retried"
+
+
+@refusal_sentence.register
+def _(refusal: SomebodyWasFaster) -> str:
+    return f"#{refusal.number}: somebody was faster. See !status {refusal.number}"
+
+
+@refusal_sentence.register
+def _(refusal: StillApplies) -> str:
+    return f"#{refusal.number} still applies on the deploy host: !retry {refusal.number} follows it again"
+
+
+@refusal_sentence.register
+def _(refusal: HostSilent) -> str:
+    unseen = f"I cannot see whether #{refusal.number} still applies"
+    return f"the deploy host does not answer, so {unseen}: {refusal.why}"
+
+
+@refusal_sentence.register
+def _(refusal: SameWaits) -> str:
+    until = f" until {refusal.until}" if refusal.until else ""
+    return (
+        f"#{refusal.number} ({refusal.owner}) is the same deploy and waits for a confirm{until}. "
+        f"You may {refusal.confirm} yourself, or !stop {refusal.number}"
+    )
+
+
+@refusal_sentence.register
+def _(refusal: FilesInHand) -> str:
+    n = refusal.number
+    way = f"!retry {n} or !stop {n}" if refusal.state is State.UNKNOWN else f"!stop {n}, or wait"
+    return f"{', '.join(refusal.files)} is in the hands of #{n} ({refusal.owner}, {refusal.state}). {way}"
+
+
+@refusal_sentence.register
+def _(refusal: Overtaken) -> str:
+    return f"{refusal.why}. Say it again"
+
+
+# -- which question --------------------------------------------------------------------------------------------------
+
+
+@refusal_sentence.register
+def _(refusal: JustClosed) -> str:
+    return f"#{refusal.number}: the question has just closed. Say the command again"
+
+
+@refusal_sentence.register
+def _(refusal: NothingCounted) -> str:
+    return f"#{refusal.number} has no surprises: {refusal.confirm}"
+
+
+@refusal_sentence.register
+def _(refusal: WrongCount) -> str:
+    surprises = count(refusal.surprises, "surprise")
+    return f"#{refusal.number} has {surprises}: read them, then {refusal.confirm}"
+
+
+@refusal_sentence.register
+def _(refusal: AlreadyConfirmed) -> str:
+    return f"#{refusal.number} was already confirmed by {refusal.by} {refusal.at}"
+
+
+@refusal_sentence.register
+def _(refusal: NothingWaits) -> str:
+    return "nothing waits for a confirm here"
+
+
+@refusal_sentence.register
+def _(refusal: NoSuchCode) -> str:
+    return f"no open question has the code {clip(refusal.code)}. Waiting here: {', '.join(refusal.waiting)}"
 
 
 # -- what the edit would do ------------------------------------------------------------------------------------------
@@ -260,7 +507,22 @@ def _(refusal: NoPart) -> str:
     return f"no part {refusal.name[:_QUOTED]} of {refusal.service}: say {names or refusal.service}"
 
 
+@refusal_sentence.register
+def _(refusal: PreviewTooLong) -> str:
+    return f"preview of {refusal.title} had no end within {refusal.seconds:.0f} s. Nothing was changed"
+
+
+@refusal_sentence.register
+def _(refusal: PreviewFailed) -> str:
+    return f"preview of {refusal.title} failed: {refusal.why}. Nothing was changed"
+
+
 # -- what does not answer --------------------------------------------------------------------------------------------
+
+
+@refusal_sentence.register
+def _(refusal: Failed) -> str:
+    return refusal.why
 
 
 @refusal_sentence.register

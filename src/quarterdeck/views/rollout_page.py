@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from quarterdeck.core.cluster.pods import Pod
-from quarterdeck.core.desk.dossier import Dossier
+from quarterdeck.core.desk.queries.dossier import Dossier
 from quarterdeck.core.model import place as places
 from quarterdeck.core.model.tag import short_tag
 from quarterdeck.core.rollout.pipeline import PIPELINES

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from quarterdeck.core.desk.answers import log_names
-from quarterdeck.core.desk.dossier import Dossier, Dossiers, as_json
+from quarterdeck.core.desk.queries.dossier import Dossier, Dossiers, as_json
+from quarterdeck.core.desk.queries.rollouts import log_names
 from quarterdeck.core.model.errors import NotFoundError
 from quarterdeck.core.model.place import slug
 from quarterdeck.core.ports.clock import Clock

@@ -84,7 +84,7 @@ async def test_diff_pods_and_log(deck: Deck) -> None:
     for command in ("diff", "diff x", "diff 99", "diff 1 2", "pods 1 2"):
         assert (await deck.say(command)).endswith("Nothing done")
     for command in ("log 1 x", "log 1 2 3", "log 99"):
-        (said,) = await deck.reception.answer("log", deck.actor(), command.removeprefix("log "), addressed=True)
+        (said,) = await deck.dispatcher.answer("log", deck.actor(), command.removeprefix("log "), addressed=True)
         assert said.endswith("Nothing done")
 
 
@@ -128,7 +128,7 @@ async def test_who_i_am(deck: Deck) -> None:
     said = await deck.say("whoami")
     assert said == "alice: account alice = alice (alice on deploy1003), groups deployers; may deploy citoid"
     assert "unknown to me" in await deck.say("whoami", "mallory")
-    (said,) = await deck.answers.whoami(deck.actor("x", account=None), "")
+    (said,) = await deck.dispatcher.answer("whoami", deck.actor("x", account=None), "")
     assert "/msg NickServ IDENTIFY" in said
     assert "may deploy nothing" in await deck.say("whoami", "eve")
 
@@ -148,20 +148,20 @@ async def test_help(deck: Deck) -> None:
 @pytest.mark.parametrize("command", ["bash", "ping", "seen alice", "logs"])
 async def test_silence_on_words_of_other_bots(deck: Deck, command: str) -> None:
     """Whatever is not ours is not answered, unless it was said to us."""
-    said = await deck.reception.answer("", deck.actor(), f"!{command}")
+    said = await deck.dispatcher.answer("", deck.actor(), f"!{command}")
     assert said == [] or "Did you mean !log?" in said[0]
-    addressed = await deck.reception.answer("", deck.actor(), command, addressed=True)
+    addressed = await deck.dispatcher.answer("", deck.actor(), command, addressed=True)
     assert addressed[0].endswith("Nothing done")
 
 
 async def test_reception_edges(deck: Deck) -> None:
     """Planned verbs, near misses, other bots' !log, an internal error without its text."""
-    assert await deck.reception.answer("", deck.actor(), "!pending") == ["alice: !pending: not yet. Nothing done"]
-    (near,) = await deck.reception.answer("", deck.actor(), "!deplyo citoid staging")
+    assert await deck.dispatcher.answer("", deck.actor(), "!pending") == ["alice: !pending: not yet. Nothing done"]
+    (near,) = await deck.dispatcher.answer("", deck.actor(), "!deplyo citoid staging")
     assert "Did you mean !deploy?" in near
-    assert await deck.reception.answer("log", deck.actor(), "alice finished something") == []
-    assert await deck.reception.answer("", deck.actor(), "") == []
+    assert await deck.dispatcher.answer("log", deck.actor(), "alice finished something") == []
+    assert await deck.dispatcher.answer("", deck.actor(), "") == []
     deck.charts.faults.once("tip", ZeroDivisionError("secret detail"))
-    (said,) = await deck.reception.answer("deploy", deck.actor(), "citoid staging")
+    (said,) = await deck.dispatcher.answer("deploy", deck.actor(), "citoid staging")
     assert "internal error" in said
     assert "secret detail" not in said

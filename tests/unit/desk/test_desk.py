@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from quarterdeck.core.desk.use_cases.confirm import approve
+from quarterdeck.core.desk.verb import Said, Verb
 from quarterdeck.core.model.change import ChangeStatus
 from quarterdeck.core.model.errors import TemporaryError
 from quarterdeck.core.rollout.rollout import Kind
@@ -210,7 +212,7 @@ async def test_stale_answers_are_told_what_happened(deck: Deck) -> None:
     number = await asked(deck)
     waiting = deck.rollout(number)
     await deck.say(f"stop {number}", "bob")
-    said = await deck.desk._approve(deck.actor(), waiting)
+    (said,) = await approve(deck.desk, Said(Verb(name="confirm", help=""), deck.actor()), waiting)
     assert said.endswith("Nothing done")
     assert deck.rollout(number).state is State.ABORTED
 

@@ -109,7 +109,7 @@ async def test_who_may_not_gets_told_why(deck: Deck, verb: str) -> None:
         (deck.actor("eve"), "is for deployers"),
     ):
         name, _, rest = verb.partition(" ")
-        (said,) = await deck.reception.answer(name, actor, rest)
+        (said,) = await deck.dispatcher.answer(name, actor, rest)
         assert word in said
         assert said.endswith("Nothing done")
     assert len(deck.store.tables.rollouts) == 1

@@ -9,17 +9,37 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quarterdeck.core.desk import grammar
+from quarterdeck.core.desk.commands import COMMANDS, VOCABULARY
+from quarterdeck.core.desk.grammar import Grammar
+from quarterdeck.core.desk.verb import Verb
 from quarterdeck.core.model.errors import NotFoundError, NotYetError, RequestError
 from quarterdeck.core.rollout.intent import Intent, Target
+from quarterdeck.views.refusals import refusal_line
 from tests.worlds.world import NEW, Deck
 
 SERVICES = ("citoid", "zotero")
 PLACES = ("staging", "codfw", "eqiad")
 
 
-def parse(text: str, verb: str = "deploy") -> Intent:
+GRAMMAR = Grammar(VOCABULARY, SERVICES, PLACES, ("shellbox", *SERVICES))
+
+
+def verb(name: str) -> Verb:
+    """A verb of the table."""
+    found = VOCABULARY.find(name)
+    assert found is not None, name
+    return found
+
+
+def parse(text: str, name: str = "deploy") -> Intent:
     """A target as somebody types it."""
-    return grammar.parse_target(verb, text, SERVICES, PLACES, ("shellbox", *SERVICES))
+    return GRAMMAR.parse(verb(name), text)
+
+
+def told(error: RequestError) -> str:
+    """What is said to somebody who is refused."""
+    assert error.refusal is not None
+    return refusal_line(error.refusal)
 
 
 def intent(service: str, *more: str, alone: bool = False, pin: bool = False) -> Intent:
@@ -70,15 +90,16 @@ def test_what_is_not_understood_is_answered_with_the_exact_command(text: str, sa
     """One clear line that ends with "Nothing done"."""
     with pytest.raises(RequestError) as caught:
         parse(text)
-    assert says in str(caught.value)
-    assert str(caught.value).endswith("Nothing done")
+    assert says in told(caught.value)
+    assert told(caught.value).endswith("Nothing done")
 
 
 @pytest.mark.parametrize("word", ["--over", "--emergency=T1", "--unpin", "#batch", "a,b", "canary", "beta"])
 def test_what_is_planned_says_not_yet(word: str) -> None:
     """Words of later are known, and do nothing."""
-    with pytest.raises(NotYetError, match=r"not yet\. Nothing done$"):
+    with pytest.raises(NotYetError) as caught:
         parse(f"citoid staging {word}")
+    assert told(caught.value).endswith("not yet. Nothing done")
 
 
 @pytest.mark.parametrize(
@@ -108,49 +129,55 @@ def test_parts_and_groups_are_targets(word: str, want: Target) -> None:
 )
 def test_targets_that_are_none_are_named(text: str, says: str) -> None:
     """With the nearest one, where there is one."""
-    with pytest.raises(RequestError, match=r"Nothing done$") as caught:
+    with pytest.raises(RequestError) as caught:
         parse(text)
-    assert says in str(caught.value)
+    assert says in told(caught.value)
+    assert told(caught.value).endswith("Nothing done")
 
 
 def test_an_option_belongs_to_some_verbs() -> None:
     """The others say which."""
     assert parse("citoid staging --alone", "rollback").alone
-    with pytest.raises(RequestError, match=r"--pin is for !deploy and !preview, !rollback does not know it"):
+    with pytest.raises(RequestError) as caught:
         parse("citoid staging --pin", "rollback")
-    with pytest.raises(RequestError, match="--alone is for"):
+    assert "--pin is for !deploy and !preview, !rollback does not know it" in told(caught.value)
+    with pytest.raises(RequestError) as caught:
         parse("citoid staging --alone", "apply")
+    assert "--alone is for" in told(caught.value)
 
 
 def test_numbers_and_codes() -> None:
     """42, #42 and r42; a code with or without its count."""
-    assert [grammar.parse_number("stop", t)[0] for t in ("42", "#42", "r42 x")] == [42, 42, 42]
+    assert [grammar.number_and_rest(verb("stop"), t)[0] for t in ("42", "#42", "r42 x")] == [42, 42, 42]
     for text in ("", "x", "4²", "-1", "1234567890"):
-        with pytest.raises(RequestError, match="Nothing done"):
-            grammar.parse_number("stop", text)
-    assert grammar.parse_confirm("Prod-K7P with 2") == ("prod-k7p", 2)
-    assert grammar.parse_confirm("prod-k7p") == ("prod-k7p", 0)
+        with pytest.raises(RequestError) as caught:
+            grammar.number_and_rest(verb("stop"), text)
+        assert told(caught.value).endswith("Nothing done")
+    assert grammar.code_and_count("Prod-K7P with 2") == ("prod-k7p", 2)
+    assert grammar.code_and_count("prod-k7p") == ("prod-k7p", 0)
     for text in ("", "a b", "a with", "a with x", "a with 2 3", "a with ²"):
-        with pytest.raises(RequestError, match="Nothing done"):
-            grammar.parse_confirm(text)
+        with pytest.raises(RequestError) as caught:
+            grammar.code_and_count(text)
+        assert told(caught.value).endswith("Nothing done")
 
 
 def test_names() -> None:
     """Service names, the first unknown one named."""
-    named = grammar.parse_names("versions", "Citoid zotero/one @shellbox", SERVICES, ("shellbox",))
+    named = GRAMMAR.names(verb("versions"), "Citoid zotero/one @shellbox")
     assert [target.title for target in named] == ["citoid", "zotero/one", "@shellbox"]
-    with pytest.raises(NotFoundError, match="Did you mean: !versions zotero"):
-        grammar.parse_names("versions", "zotreo", SERVICES)
+    with pytest.raises(NotFoundError) as caught:
+        GRAMMAR.names(verb("versions"), "zotreo")
+    assert "Did you mean: !versions zotero" in told(caught.value)
 
 
 @given(st.text(max_size=500))
 def test_any_text_is_a_request_or_a_refusal(text: str) -> None:
     """Nothing but the refusals that are meant."""
-    for act in (parse, lambda t: grammar.parse_number("stop", t), grammar.parse_confirm):
+    for act in (parse, lambda t: grammar.number_and_rest(verb("stop"), t), grammar.code_and_count):
         try:
             act(text)
         except RequestError as error:
-            said = str(error)
+            said = told(error)
             if not said.endswith("Nothing done") or "\n" in said:
                 pytest.fail(said)
 
@@ -162,18 +189,18 @@ WORDS = st.sampled_from(
     )
 )
 LINES = st.one_of(st.text(max_size=450), st.lists(st.one_of(WORDS, st.text(max_size=12)), max_size=7).map(" ".join))
-VERBS = ["", "deploy", "apply", "rollback", "confirm", "stop", "retry", "preview", "status", "versions", "diff", "pods"]
+VERBS = ["", *(command.name for command in COMMANDS if command.name not in ("log", "whoami", "help"))]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from([*VERBS, "log", "whoami", "help"]), LINES)
-def test_whatever_a_stranger_types_starts_nothing(verb: str, text: str) -> None:
+def test_whatever_a_stranger_types_starts_nothing(typed_verb: str, text: str) -> None:
     """One or more clear lines that fit, never an exception, never a rollout."""
 
     async def ask() -> None:
         deck = Deck()
         deck.announce()
-        lines = await deck.reception.answer(verb, deck.actor("mallory"), text, addressed=True)
+        lines = await deck.dispatcher.answer(typed_verb, deck.actor("mallory"), text, addressed=True)
         assert all(line and "\n" not in line for line in lines)
         assert all(len(line.encode()) <= 400 for line in lines), [len(line.encode()) for line in lines]
         assert not any("internal error" in line for line in lines), lines
@@ -185,17 +212,17 @@ def test_whatever_a_stranger_types_starts_nothing(verb: str, text: str) -> None:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(VERBS), LINES)
-def test_whatever_a_deployer_types_is_answered(verb: str, text: str) -> None:
+def test_whatever_a_deployer_types_is_answered(typed_verb: str, text: str) -> None:
     """A rollout only for a command that names service and environment; otherwise a line."""
 
     async def ask() -> None:
         deck = Deck()
         deck.announce()
-        lines = await deck.reception.answer(verb, deck.actor(), text, addressed=True)
+        lines = await deck.dispatcher.answer(typed_verb, deck.actor(), text, addressed=True)
         assert not any("internal error" in line for line in lines), lines
         assert all(len(line.encode()) <= 400 for line in lines)
         if deck.store.tables.rollouts:
-            assert verb in ("deploy", "apply", "rollback")
+            assert typed_verb in ("deploy", "apply", "rollback")
             assert "citoid" in text.lower()
         else:
             assert lines

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from quarterdeck.core.desk.dossier import as_json
+from quarterdeck.core.desk.queries.dossier import as_json
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.rollout.state import State

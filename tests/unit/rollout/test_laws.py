@@ -259,12 +259,12 @@ async def test_law_10_a_host_that_is_lost_while_it_is_interrupted_is_unknown(dec
 async def test_law_11_no_argument_sets_the_actor(deck: Deck) -> None:
     """The person is the account's; a nick that looks like alice is nobody."""
     stranger = Actor("irc", Room("irc", "#deploy"), "alice", None, None)
-    (said,) = await deck.reception.answer("deploy", stranger, "citoid staging --as alice")
+    (said,) = await deck.dispatcher.answer("deploy", stranger, "citoid staging --as alice")
     assert "Nothing done" in said
-    (said,) = await deck.reception.answer("deploy", stranger, "citoid staging")
+    (said,) = await deck.dispatcher.answer("deploy", stranger, "citoid staging")
     assert "not identified" in said
     split = Actor("irc", Room("irc", "#deploy"), "alice", None, None, accounts_shown=False)
-    (said,) = await deck.reception.answer("deploy", split, "citoid staging")
+    (said,) = await deck.dispatcher.answer("deploy", split, "citoid staging")
     assert "shows no accounts just now" in said
     assert not deck.store.tables.rollouts
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from quarterdeck.core.desk.answers import next_commands
-from quarterdeck.core.desk.dossier import as_json
+from quarterdeck.core.desk.queries.dossier import as_json
+from quarterdeck.core.desk.queries.rollouts import next_commands
 from quarterdeck.core.model.errors import TemporaryError
 from quarterdeck.core.rollout.state import OVER, State
 from quarterdeck.views.hunks import diff_class

@@ -1,44 +1,186 @@
-"""Turns the words of a command into a request, or into the one line to say instead."""
+"""Turns the words of a command into an intent, or refuses them with what to type instead."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from quarterdeck.core.model.catalogue import Catalogue
+from quarterdeck.core.desk.refusals import (
+    LineTooLong,
+    NoCode,
+    NoGroup,
+    NoNumber,
+    NoOption,
+    NoService,
+    NoServiceOfThatPart,
+    NotATag,
+    NotPlainText,
+    OnlyANumber,
+    OptionOfOthers,
+    TooManyWords,
+    WhichEnvironment,
+    WhichService,
+)
+from quarterdeck.core.desk.verb import Verb, Vocabulary
 from quarterdeck.core.model.errors import NotFoundError, NotYetError, RequestError
 from quarterdeck.core.model.tag import is_tag
+from quarterdeck.core.model.text import nearest
+from quarterdeck.core.orders.refusals import LatestIsNoTag, NoEnvironment, NotYet
 from quarterdeck.core.rollout.intent import Intent, Target
 
-#: longest line of words we look at, in characters; IRC lines are shorter, Matrix messages need not be
+#: longest line of words that is read, in characters; IRC lines are shorter, Matrix messages need not be
 LONGEST = 400
-NOTHING = "Nothing done"
 _IGNORED = frozenset({"to", "on"})
-_NAMES_ONLY = frozenset({"status", "versions"})
-_LATER = ("--over", "--emergency", "--unpin")
-#: option -> the verbs that take it
-_OPTIONS = {"--alone": ("deploy", "preview", "rollback"), "--pin": ("deploy", "preview")}
+_PLANNED_OPTIONS = frozenset({"--over", "--emergency", "--unpin"})
+_PLANNED_ENVIRONMENTS = frozenset({"canary", "beta"})
 _PARTED = re.compile(r"(?P<service>[a-z0-9][a-z0-9._-]*)/(?P<part>[a-z0-9][a-z0-9._+-]*)")
-LATER_VERBS = frozenset(
-    [
-        "pending",
-        "why",
-        "restart",
-        "skip",
-        "note",
-        "approve",
-        "hold",
-        "unhold",
-        "veto",
-        "unveto",
-        "unstick",
-        "rebuild",
-        "mute",
-        "notify",
-    ]
-)
+_NUMBER = re.compile(r"[#r]?([0-9]{1,9})")
+#: Unicode categories that are no text: control, format, surrogate, private use, line and paragraph separators
+_NO_TEXT = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+
+
+@dataclass
+class _Sorted:
+    """The words of a line by what they are."""
+
+    target: Target | None = None
+    environment: str = ""
+    options: set[str] = field(default_factory=set)
+    rest: list[str] = field(default_factory=list)
+
+
+class Grammar:
+    """Knows the names that words may mean."""
+
+    def __init__(
+        self, vocabulary: Vocabulary, services: Iterable[str], environments: Iterable[str], groups: Iterable[str] = ()
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.services, self.environments, self.groups = tuple(services), tuple(environments), tuple(groups)
+        by_word = {name.lower(): name for name in self.environments}
+        self._places = by_word | {"production": "production", "prod": "production"}
+
+    def intent(self, verb: Verb, text: str) -> Intent:
+        """What the words of a command for an environment ask for.
+
+        Raises:
+            RequestError: see `parse`; or no environment was said, and none stands in.
+        """
+        intent = self.parse(verb, text)
+        if intent.environment:
+            return intent
+        if verb.words.usual_environment:
+            return replace(intent, environment=verb.words.usual_environment)
+        environments = (*self.environments, "production")
+        raise RequestError(WhichEnvironment(intent.tag, verb.usage(intent.title), environments))
+
+    def parse(self, verb: Verb, text: str) -> Intent:
+        """Parse `TARGET [ENV] [TAG] [OPTION…] [-- why]`, in any order where the words can be told apart.
+
+        TARGET is SERVICE, SERVICE/PART or @GROUP.
+
+        Raises:
+            RequestError: a word is missing, doubled or not understood; the refusal has the exact command to type.
+        """
+        said, reason = _split_reason(text)
+        found = self._sorted(verb, said)
+        if found.target is None:
+            raise self._no_service(verb, said, found.rest)
+        if found.rest and not found.environment:
+            self._refuse_mistyped_environment(verb, found.target, found.rest)
+        usage = verb.usage(found.target.title, found.environment)
+        if len(found.rest) > 1:
+            raise RequestError(TooManyWords(" ".join(found.rest[1:]), usage))
+        tag = found.rest[0] if found.rest else ""
+        if tag.lower() == "latest":
+            raise RequestError(LatestIsNoTag())
+        if tag and not is_tag(tag):
+            raise RequestError(NotATag(tag, usage))
+        alone, pin = "--alone" in found.options, "--pin" in found.options
+        return Intent(found.target, found.environment, tag, reason, alone, pin, verb.name)
+
+    def names(self, verb: Verb, text: str) -> tuple[Target, ...]:
+        """Parse targets; NotFoundError names the first that is none."""
+        said = tuple(word.lower() for word in words(text))
+        targets = []
+        for word in said:
+            _refuse_planned(word)
+            target = self.target_of(word)
+            if target is None:
+                raise self._no_service(verb, said, [word])
+            targets.append(target)
+        return tuple(targets)
+
+    def target_of(self, word: str) -> Target | None:
+        """The target that a word in lower case names; None if it is another kind of word.
+
+        Raises:
+            NotFoundError: it has the form of a target, and there is no such service or group.
+        """
+        if word.startswith("@"):
+            if word[1:] not in self.groups:
+                raise NotFoundError(NoGroup(word, nearest(word[1:], self.groups)))
+            return Target(group=word[1:])
+        match = _PARTED.fullmatch(word)
+        if match is None:
+            return Target(word) if word in self.services else None
+        service, part = match["service"], match["part"]
+        if service not in self.services:
+            near = nearest(service, self.services)
+            raise NotFoundError(NoServiceOfThatPart(service, self._sorted_services, f"{near}/{part}" if near else ""))
+        return Target(service, part)
+
+    # -- words of one line -------------------------------------------------------------------------------------
+
+    def _sorted(self, verb: Verb, said: Sequence[str]) -> _Sorted:
+        found = _Sorted()
+        for word in said:
+            low = word.lower()
+            if self.vocabulary.taking(low):
+                self._refuse_option_of_others(verb, low)
+                found.options.add(low)
+                continue
+            _refuse_planned(word)
+            if low in _IGNORED and not found.rest:
+                continue
+            named = self.target_of(low) if found.target is None else None
+            if named is not None:
+                found.target = named
+            elif not found.environment and low in self._places:
+                found.environment = self._places[low]
+            else:
+                found.rest.append(word)
+        return found
+
+    def _refuse_option_of_others(self, verb: Verb, option: str) -> None:
+        if option not in verb.words.options:
+            raise RequestError(OptionOfOthers(option, verb.name, self.vocabulary.taking(option)))
+
+    def _refuse_mistyped_environment(self, verb: Verb, target: Target, rest: Sequence[str]) -> None:
+        """A word that is near an environment, or can be nothing else, was meant as one."""
+        near = nearest(rest[0], self._places)
+        if not near and len(rest) == 1 and is_tag(rest[0]):
+            return
+        environments = set(self._places.values())
+        others = tuple(sorted(environments - {near}))
+        words_meant = [near, *rest[1:]] if verb.words.tag else [near]
+        meant = " ".join(words_meant) if near else ""
+        raise NotFoundError(NoEnvironment(rest[0], target.title, verb.name, meant, others))
+
+    def _no_service(self, verb: Verb, said: Sequence[str], rest: Sequence[str]) -> RequestError:
+        if not rest:
+            return RequestError(WhichService(verb.usage(), self._sorted_services))
+        near = nearest(rest[0], self.services)
+        meant = ""
+        if near:
+            meant = " ".join([f"!{verb.name}", *(near if word == rest[0] else word for word in said)])
+        return NotFoundError(NoService(rest[0], self._sorted_services, meant))
+
+    @property
+    def _sorted_services(self) -> tuple[str, ...]:
+        return tuple(sorted(self.services))
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -48,161 +190,47 @@ def words(text: str) -> tuple[str, ...]:
         RequestError: the text is too long, or holds control characters or bytes that were no UTF-8.
     """
     if len(text) > LONGEST:
-        raise RequestError(f"that line is too long ({len(text)} characters, {LONGEST} are enough). {NOTHING}")
-    if any(
-        unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") or c == "\N{REPLACEMENT CHARACTER}"
-        for c in text
-    ):
-        raise RequestError(f"that line holds control characters or is not UTF-8: type it again. {NOTHING}")
+        raise RequestError(LineTooLong(len(text), LONGEST))
+    if any(unicodedata.category(c) in _NO_TEXT or c == "\N{REPLACEMENT CHARACTER}" for c in text):
+        raise RequestError(NotPlainText())
     return tuple(text.split())
 
 
-def parse_target(
-    verb: str, text: str, services: Iterable[str], environments: Iterable[str], groups: Iterable[str] = ()
-) -> Intent:
-    """Parse `TARGET [ENV] [TAG] [OPTION…] [-- why]`, in any order where the words can be told apart.
-
-    TARGET is SERVICE, SERVICE/PART or @GROUP.
-
-    Raises:
-        RequestError: a word is missing, doubled or not understood; the text gives the exact command to type.
-    """
-    known, every = tuple(services), tuple(groups)
-    said, reason = _split_reason(text)
-    places = {e.lower(): e for e in environments} | {"production": "production", "prod": "production"}
-    target, environment, rest, options = None, "", list[str](), set[str]()
-    for word in said:
-        low = word.lower()
-        if low in _OPTIONS:
-            options.add(_allowed(low, verb))
-            continue
-        _refuse_later(word)
-        if low in _IGNORED and not rest:
-            continue
-        named = target_of(low, known, every) if target is None else None
-        if named is not None:
-            target = named
-        elif not environment and low in places:
-            environment = places[low]
-        else:
-            rest.append(word)
-    if target is None:
-        raise _no_service(verb, said, rest, known)
-    if rest and not environment:
-        near = nearest(rest[0], places)
-        if near or len(rest) > 1 or not is_tag(rest[0]):
-            raise _no_environment(verb, target.title, rest, places, near)
-    if len(rest) > 1:
-        raise RequestError(
-            f"too many words: {clip(' '.join(rest[1:]))}. {usage(verb, target.title, environment)}. {NOTHING}"
-        )
-    tag = rest[0] if rest else ""
-    if tag.lower() == "latest":
-        raise RequestError(f"latest is no tag I deploy: say which, or none for the newest. {NOTHING}")
-    if tag and not is_tag(tag):
-        raise RequestError(f"{clip(tag)} is no image tag. {usage(verb, target.title, environment)}. {NOTHING}")
-    return Intent(target, environment, tag, reason, "--alone" in options, "--pin" in options, verb)
-
-
-def parse_intent(catalogue: Catalogue, verb: str, text: str, environment: str = "") -> Intent:
-    """Parse the words of a command that is about an environment.
-
-    Args:
-        environment: stands in for a missing one.
-
-    Raises:
-        RequestError: see `parse_target`; or no environment was said.
-    """
-    intent = parse_target(verb, text, catalogue.services, catalogue.environments, catalogue.groups)
-    if not intent.environment and environment:
-        return replace(intent, environment=environment)
-    if not intent.environment:
-        which = f"{clip(intent.tag)} is no environment." if intent.tag else "which environment?"
-        environments = ", ".join([*catalogue.environments, "production"])
-        raise RequestError(f"{which} {usage(verb, intent.title)}, ENV one of {environments}. {NOTHING}")
-    return intent
-
-
-def target_of(word: str, services: Iterable[str], groups: Iterable[str]) -> Target | None:
-    """The target that a word in lower case names; None if it is another kind of word.
-
-    Raises:
-        NotFoundError: it has the form of a target, and there is no such service or group.
-    """
-    if word.startswith("@"):
-        known = tuple(groups)
-        if word[1:] in known:
-            return Target(group=word[1:])
-        near = nearest(word[1:], known)
-        hint = f"Did you mean @{near}?" if near else "Say @ and a group, or the service whose file others share."
-        raise NotFoundError(f"no group {clip(word)}. {hint} {NOTHING}")
-    match = _PARTED.fullmatch(word)
-    if match is None:
-        return Target(word) if word in services else None
-    if match["service"] not in services:
-        near = nearest(match["service"], services)
-        hint = f"Did you mean {near}/{match['part']}?" if near else f"I know {', '.join(sorted(services))}."
-        raise NotFoundError(f"no service {clip(match['service'])}. {hint} {NOTHING}")
-    return Target(match["service"], match["part"])
-
-
-def parse_number(verb: str, text: str) -> tuple[int, tuple[str, ...]]:
-    """Parse `ID [more]` with ID as 42, #42 or r42; returns the number and the words after it.
+def number_and_rest(verb: Verb, text: str) -> tuple[int, tuple[str, ...]]:
+    """Parse `ID [more]` with ID as 42, #42 or r42: the number, and the words after it.
 
     Raises:
         RequestError: there is no number.
     """
     said = words(text)
-    match = re.fullmatch(r"[#r]?([0-9]{1,9})", said[0]) if said else None
+    match = _NUMBER.fullmatch(said[0]) if said else None
     if match is None:
-        shown = f"{clip(said[0])} is no rollout number. " if said else ""
-        raise RequestError(f"{shown}Say !{verb} 42 (a rollout's number, see !status). {NOTHING}")
+        raise RequestError(NoNumber(said[0] if said else "", verb.name))
     return int(match.group(1)), said[1:]
 
 
-def parse_confirm(text: str) -> tuple[str, int]:
-    """Parse `CODE [with N]`; the code in lower case, N 0 if none was said."""
+def number(verb: Verb, text: str) -> int:
+    """Parse `ID`. RequestError: there is no number, or more than one word."""
+    rollout, rest = number_and_rest(verb, text)
+    if rest:
+        raise RequestError(OnlyANumber(verb.name, rollout))
+    return rollout
+
+
+def code_and_count(text: str) -> tuple[str, int]:
+    """Parse `CODE [with N]`: the code in lower case, and N, 0 if none was said."""
     said = words(text)
     match len(said):
         case 1:
             return said[0].lower(), 0
-        case 3 if said[1].lower() == "with" and said[2].isascii() and said[2].isdigit() and len(said[2]) < 6:
+        case 3 if said[1].lower() == "with" and is_count(said[2]):
             return said[0].lower(), int(said[2])
-    raise RequestError(f"say !confirm CODE, or !confirm CODE with N, as the question shows it. {NOTHING}")
+    raise RequestError(NoCode())
 
 
-def parse_names(verb: str, text: str, services: Iterable[str], groups: Iterable[str] = ()) -> tuple[Target, ...]:
-    """Parse targets; RequestError names the first that is not known."""
-    known, every = tuple(services), tuple(groups)
-    said = tuple(word.lower() for word in words(text))
-    found = []
-    for word in said:
-        _refuse_later(word)
-        target = target_of(word, known, every)
-        if target is None:
-            raise _no_service(verb, said, [word], known)
-        found.append(target)
-    return tuple(found)
-
-
-def usage(verb: str, service: str = "", environment: str = "") -> str:
-    """The exact command to type."""
-    after = {"apply": "", "rollback": " [TAG]" if environment else " [ENV] [TAG]"}.get(verb, " [TAG]")
-    place = environment or ("" if verb == "rollback" else "ENV")
-    if verb in _NAMES_ONLY:
-        place = after = ""
-    return f"Say !{verb} {service or 'SERVICE'}{place and f' {place}'}{after}"
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The one known word at edit distance 1 (or with two letters swapped); empty if there is none or several."""
-    near = [candidate for candidate in known if _distance(word.lower(), candidate) == 1]
-    return near[0] if len(near) == 1 else ""
-
-
-def clip(text: str, limit: int = 40) -> str:
-    """A quotation that cannot fill the line."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def is_count(word: str) -> bool:
+    """Whether a word is a plain number of a few digits."""
+    return word.isascii() and word.isdigit() and len(word) < 6
 
 
 def _split_reason(text: str) -> tuple[tuple[str, ...], str]:
@@ -213,56 +241,11 @@ def _split_reason(text: str) -> tuple[tuple[str, ...], str]:
     return said, ""
 
 
-def _refuse_later(word: str) -> None:
+def _refuse_planned(word: str) -> None:
     low = word.lower()
-    later = low.split("=")[0] in _LATER or low.startswith("#") or "," in low or low in ("canary", "beta")
-    if later:
-        raise NotYetError(f"{clip(word)}: not yet. {NOTHING}")
+    option = low.split("=")[0]
+    planned = option in _PLANNED_OPTIONS or low in _PLANNED_ENVIRONMENTS or low.startswith("#") or "," in low
+    if planned:
+        raise NotYetError(NotYet(word))
     if low.startswith("-"):
-        raise RequestError(f"I know no option {clip(word)}. {NOTHING}")
-
-
-def _allowed(option: str, verb: str) -> str:
-    if verb not in _OPTIONS[option]:
-        verbs = " and ".join(f"!{name}" for name in _OPTIONS[option])
-        raise RequestError(f"{option} is for {verbs}, !{verb} does not know it. {NOTHING}")
-    return option
-
-
-def _no_service(verb: str, said: Sequence[str], rest: Sequence[str], known: Sequence[str]) -> RequestError:
-    if not rest:
-        return RequestError(f"which service? {usage(verb)}. I know {', '.join(sorted(known))}. {NOTHING}")
-    near = nearest(rest[0], known)
-    if near:
-        meant = " ".join([f"!{verb}", *(near if word == rest[0] else word for word in said)])
-        return NotFoundError(f"no service {clip(rest[0])}. Did you mean: {clip(meant, 100)}. {NOTHING}")
-    return NotFoundError(f"no service {clip(rest[0])}. I know {', '.join(sorted(known))}. {NOTHING}")
-
-
-def _no_environment(verb: str, service: str, rest: Sequence[str], places: dict[str, str], near: str) -> RequestError:
-    others = sorted(set(places.values()) - {near})
-    if near:
-        tail = near if verb == "apply" else " ".join([near, *rest[1:]])
-        return NotFoundError(
-            f'no environment "{clip(rest[0])}" for {service}. Did you mean: !{verb} {service} {tail} '
-            f"(also {', '.join(others)}). {NOTHING}"
-        )
-    return NotFoundError(
-        f'no environment "{clip(rest[0])}" for {service}: it has {", ".join(sorted(set(places.values())))}. {NOTHING}'
-    )
-
-
-def _distance(a: str, b: str) -> int:
-    """Damerau-Levenshtein distance (neighbours swapped count one)."""
-    rows = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
-    for i in range(len(a) + 1):
-        rows[i][0] = i
-    for j in range(len(b) + 1):
-        rows[0][j] = j
-    for i in range(1, len(a) + 1):
-        for j in range(1, len(b) + 1):
-            cost = a[i - 1] != b[j - 1]
-            rows[i][j] = min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + cost)
-            if i > 1 and j > 1 and a[i - 1] == b[j - 2] and a[i - 2] == b[j - 1]:
-                rows[i][j] = min(rows[i][j], rows[i - 2][j - 2] + 1)
-    return rows[-1][-1]
+        raise RequestError(NoOption(word))

@@ -19,7 +19,6 @@ QuarterdeckError
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 
@@ -37,13 +36,6 @@ class Refusal:
     """
 
 
-@dataclass(frozen=True)
-class PlainRefusal(Refusal):
-    """A refusal that is a sentence already, with all that belongs to it."""
-
-    text: str
-
-
 class RequestError(QuarterdeckError):
     """The request cannot be done as it was said.
 
@@ -51,8 +43,8 @@ class RequestError(QuarterdeckError):
         refusal: the facts.
     """
 
-    def __init__(self, refusal: Refusal | str) -> None:
-        self.refusal = PlainRefusal(refusal) if isinstance(refusal, str) else refusal
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
         super().__init__(str(refusal))
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from quarterdeck.core.model.environment import Environment, EnvironmentKind
 from quarterdeck.core.model.errors import NotFoundError, NotYetError
+from quarterdeck.core.model.text import nearest
 from quarterdeck.core.orders.refusals import NoEnvironment, NotYet
 from quarterdeck.core.rules.serving_order import in_serving_order
 
@@ -39,6 +39,6 @@ def resolve_environment(
         if environment.name.casefold() == low:
             return (environment,)
     names = [environment.name for environment in ordered] + (["production"] if production else [])
-    near = next(iter(difflib.get_close_matches(low, names, n=1, cutoff=0.7)), "")
+    near = nearest(low, names, most=2)
     others = tuple(name for name in names if name != near)
     raise NotFoundError(NoEnvironment(word, service, verb, near, others))

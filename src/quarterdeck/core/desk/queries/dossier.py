@@ -9,7 +9,7 @@ from typing import Any
 
 from quarterdeck.core.cluster.pods import Pod
 from quarterdeck.core.cluster.pods import pods as pods_of
-from quarterdeck.core.desk.answers import log_names, next_commands
+from quarterdeck.core.desk.queries.rollouts import log_names, next_commands
 from quarterdeck.core.model.errors import QuarterdeckError
 from quarterdeck.core.model.place import slug
 from quarterdeck.core.ports.audit import AuditRow

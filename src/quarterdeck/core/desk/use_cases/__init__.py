@@ -1,0 +1,1 @@
+"""What the commands that change something do, and `!preview`: a file for each."""

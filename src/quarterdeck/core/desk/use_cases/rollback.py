@@ -1,0 +1,23 @@
+"""`!rollback SERVICE [ENV] [TAG]`: back to the tag that ran before; without ENV production."""
+
+from __future__ import annotations
+
+from quarterdeck.core.desk.desk import Desk
+from quarterdeck.core.desk.verb import Said
+from quarterdeck.core.orders.order import Order
+from quarterdeck.core.rollout.rollout import Kind
+
+
+async def rollback(desk: Desk, said: Said) -> list[str]:
+    """Accept a rollout that goes back, and take over whatever rests in its way."""
+    order = await desk.order(said, desk.grammar.intent(said.verb, said.text), Kind.ROLLBACK)
+    taken_over = await desk.acceptance.taken_over(said, order)
+    for rollout in taken_over:
+        await desk.apply_jobs.refuse_while_at_work(rollout)
+    if _is_back(order):
+        return [said.to_speaker(f"{order.title}: pods and git have {order.short} already. Nothing to do.")]
+    return await desk.acceptance.accept(said, order, taken_over)
+
+
+def _is_back(order: Order) -> bool:
+    return order.plan.already and all(order.runs_alone(place) for place in order.places)
