@@ -260,11 +260,12 @@ async def test_a_line_that_is_never_confirmed_is_lost(played: Played) -> None:
 async def test_a_verdict_passes_a_long_text(played: Played) -> None:
     """Between two lines of chatter something urgent goes first, the chatter stays in order."""
     played.caps = "sasl account-tag"
-    transport = played.start(burst=10, rate=50)
+    transport = played.start(burst=2, rate=10)  # so slow that the verdict comes while chatter still waits
     chatter = transport.say(Utterance("#deploy", "\n".join(str(n) for n in range(8))))
     await played.gets("PRIVMSG #deploy :1")
     await transport.say(Utterance("#deploy", "VERDICT", urgency=Urgency.VERDICT))
     await chatter
+    await played.gets("PRIVMSG #deploy :VERDICT")
     await played.gets("PRIVMSG #deploy :7")
     said = [line.rpartition(":")[2] for line in played.lines if line.startswith("PRIVMSG")]
     assert [text for text in said if text != "VERDICT"] == [str(n) for n in range(8)]
