@@ -19,6 +19,7 @@ import pytest_asyncio
 from errbot.bootstrap import setup_bot
 
 from quarterdeck.chat import Heard
+from quarterdeck.core.desk.commands import COMMANDS
 from tests.bot.doubles import ROOT, AppDouble, MemoryTransport, heard, settings
 from tests.servers.irc_server import ACCOUNTS, IrcServer, Person, shared_server, until
 
@@ -88,6 +89,27 @@ def test_a_stop_never_waits_for_other_commands(bot: Bot) -> None:
     bot.wait(lambda: ("#ops", "stopping 42") in bot.irc.said)
     assert time.monotonic() - began < 0.9
     bot.wait(lambda: bot.irc.said.count(("#deploy", "slept 1")) == 25, 15)
+
+
+def test_the_plugin_has_the_commands_of_the_table_and_has_them_again_when_it_is_reloaded(tmp_path: Path) -> None:
+    """Each verb and alias once, under its own name; an alias asks for its verb."""
+
+    async def answer(verb: str, heard: Heard, text: str) -> list[str]:
+        return [f"{verb} of {text}"]
+
+    bot = Bot(tmp_path, BOT_EXTRA_PLUGIN_DIR=str(ROOT / "plugins"))
+    bot.app.answer = answer  # type: ignore[attr-defined]
+    names = {name for command in COMMANDS for name in command.names}
+    try:
+        for text, said in (("!deploy citoid", "deploy of citoid"), ("!log 42", "log of 42"), ("!abort 7", "stop of 7")):
+            for _ in range(2):
+                assert set(bot.backend.commands) == names
+                bot.irc.said.clear()
+                bot.app.hear(heard(text))
+                bot.wait(lambda said=said: bot.irc.said == [("#deploy", said)])
+                bot.backend.plugin_manager.reload_plugin_by_name("Deploy")
+    finally:
+        bot.close()
 
 
 def test_an_answer_goes_where_the_question_came_from(bot: Bot) -> None:
