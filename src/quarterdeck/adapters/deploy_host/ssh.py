@@ -48,7 +48,7 @@ class SshRunner:
     only compared. All requests share one connection; OpenSSH allows 10 at a time on it (MaxSessions).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  one keyword for each setting of the deploy host
         self,
         *,
         host: str,

@@ -51,7 +51,7 @@ class GerritEvents:
         PermanentError: there is no known_hosts file, or no key.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  one argument for each setting of the event stream
         self,
         host: str,
         port: int,

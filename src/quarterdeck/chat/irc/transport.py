@@ -61,7 +61,7 @@ class IrcTransport:
         accounts_hidden="the network shows no accounts just now (services split?)",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  one keyword for each setting of the network
         self,
         *,
         host: str,

@@ -93,13 +93,7 @@ class Deployer:
 
     async def _drive(self, run: Run) -> None:
         try:
-            if run.rollout.state is State.PLANNED:
-                await run.move(Move.CONFIRM)
-            if run.rollout.served:  # the process that died may not have come to it
-                await self.debts.pay(run.rollout, run.rollout.served)
-            while (step := run.rollout.current) is not None:
-                await self._perform(run, step)
-            await self.endings.succeed(run)
+            await self._perform_all(run)
         except Paused:
             return
         except StopRequested:
@@ -116,6 +110,16 @@ class Deployer:
             log.exception("rollout #%s: internal error", run.rollout.number)
             move = Move.LOSE if self.pipelines.in_flight(run.rollout) else Move.FAIL
             await self.endings.end_short(run, move, "internal error in the bot; the log has it")
+
+    async def _perform_all(self, run: Run) -> None:
+        """Every step that is left, and then the end."""
+        if run.rollout.state is State.PLANNED:
+            await run.move(Move.CONFIRM)
+        if run.rollout.served:  # the process that died may not have come to it
+            await self.debts.pay(run.rollout, run.rollout.served)
+        while (step := run.rollout.current) is not None:
+            await self._perform(run, step)
+        await self.endings.succeed(run)
 
     async def _perform(self, run: Run, step: Step) -> None:
         if not self.pipelines.in_flight(run.rollout):  # a job that may run is found and interrupted first
