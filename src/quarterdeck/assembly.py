@@ -53,14 +53,12 @@ class Core:
 
 def assemble(
     world: World,
-    page_url: str,
     more_steps: Mapping[str, Perform] | None = None,
     commands: Sequence[Command] = COMMANDS,
 ) -> Core:
     """The core on a world.
 
     Args:
-        page_url: where people find the page, without the rollout's number.
         more_steps: name -> what performs it, of steps beyond our own.
         commands: what people may say.
     """
@@ -113,7 +111,6 @@ def assemble(
         clock=world.clock,
         redactor=world.redactor,
         host_name=world.deploy_host_name,
-        page=page_url.rstrip("/"),
     )
     return Core(
         surveyor=surveyor,

@@ -114,7 +114,7 @@ async def _open_parts(s: Settings, catalogue: Catalogue, engine: Engine, transpo
         ask_first=s.ask_first_rollouts,
         deploy_host_name=host_name,
     )
-    core = assemble(world, s.links)
+    core = assemble(world)
     pages = Pages(templates, catalogue)
     site = routes.Site(pages, core.dossiers, store, files, world.voice, clock)
     page: Service = partial(routes.serve, site, s.web.host, s.web.port)

@@ -237,7 +237,7 @@ class Deck:
             ask_first=self.ask_first,
             deploy_host_name="deploy1003",
         )
-        core = assemble(self.world, PAGE, self.more_steps, self.commands)
+        core = assemble(self.world, self.more_steps, self.commands)
         self.dossiers, self.surveyor, self.deployer = core.dossiers, core.surveyor, core.deployer
         self.desk, self.dispatcher = core.desk, core.dispatcher
 

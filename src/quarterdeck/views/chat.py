@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from quarterdeck.core.builds.events import BuildEvent
+from quarterdeck.core.model.answer import Answer
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.errors import Refusal
 from quarterdeck.core.model.event import Event
@@ -15,6 +16,7 @@ from quarterdeck.core.model.reason import Reason
 from quarterdeck.core.ports.voice import Voice
 from quarterdeck.core.redaction.redactor import Redactor
 from quarterdeck.core.rollout.events import ApplyEvent, RolloutEvent
+from quarterdeck.views.answers import answer_lines
 from quarterdeck.views.builds import build_lines
 from quarterdeck.views.events import rollout_line
 from quarterdeck.views.questions import reason_sentence
@@ -57,6 +59,10 @@ class ChatVoice:
         say = refusal_told if begun else refusal_line
         return say(refusal, self._networks)
 
+    def answer(self, answer: Answer) -> tuple[str, ...]:
+        """The lines for a person who asked, or whose command made no rollout."""
+        return answer_lines(answer, self._page_url)
+
     def question(self, reason: Reason) -> str:
         """What a person is asked, in half a line."""
         return reason_sentence(reason)
@@ -75,6 +81,10 @@ class RedactedVoice:
     def refusal(self, refusal: Refusal, begun: bool = False) -> str:
         """See `core.ports.Voice`."""
         return self._redactor.text(self._voice.refusal(refusal, begun))
+
+    def answer(self, answer: Answer) -> tuple[str, ...]:
+        """See `core.ports.Voice`."""
+        return tuple(map(self._redactor.text, self._voice.answer(answer)))
 
     def question(self, reason: Reason) -> str:
         """See `core.ports.Voice`."""

@@ -24,6 +24,7 @@ from quarterdeck.core.rollout.events import (
     QuestionOpened,
     RolloutEvent,
     StillBusy,
+    StopSaidInPrivate,
     Succeeded,
     TakenUp,
 )
@@ -34,7 +35,7 @@ from quarterdeck.core.rollout.step import StepName, StepState
 from quarterdeck.core.situation import Situation
 from quarterdeck.core.worker.events import EndedShort, Failed, Lost, Stopped
 from quarterdeck.views import words
-from quarterdeck.views.sentences import Sentences, Words, listed_tags
+from quarterdeck.views.sentences import Sentences, Words, either_tag, listed_tags
 
 #: a verdict calls the person by name if he has waited longer than this, in seconds
 LONG = 60.0
@@ -125,7 +126,7 @@ def _before(rollout: Rollout, suffix: str) -> str:
     for place in rollout.environments:
         ran |= rollout.ran(place, rollout.part)
     if ran - {rollout.tag}:
-        return " or ".join(sorted({short_tag(tag, suffix) for tag in ran - {rollout.tag}}))
+        return either_tag(ran - {rollout.tag}, suffix)
     in_git = {rollout.briefing.git.get(place, "") for place in rollout.environments} - {"", rollout.tag}
     return " or ".join(sorted({f"git {short_tag(tag, suffix)}" for tag in in_git}))
 
@@ -328,6 +329,26 @@ class ClosedWords(RolloutWords):
 @words_of.register
 def _(event: Closed) -> ClosedWords:
     return ClosedWords(event.by, str(event.was), _left_pending(event.rollout, event.debts))
+
+
+@dataclass(frozen=True)
+class PrivateStopWords(RolloutWords):
+    """Somebody said in private that it is to stop."""
+
+    template = "private_stop"
+    urgency = Urgency.NEWS
+
+    by: str
+
+    @property
+    def linked(self) -> bool:
+        """The room knows the rollout's page."""
+        return False
+
+
+@words_of.register
+def _(event: StopSaidInPrivate) -> PrivateStopWords:
+    return PrivateStopWords(event.by)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rollout.step import Step, StepState
 from quarterdeck.views import words
+from quarterdeck.views.commands import next_commands
 from quarterdeck.views.hunks import objects
-from quarterdeck.views.sentences import listed_tags
+from quarterdeck.views.sentences import either_tag
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ class RolloutPage:
     Attributes:
         css: class for the banner's colour.
         sentence: why it stands where it stands.
+        next_commands: what can be typed from here, ready to paste.
         where: its environments, in the order they are served.
         before: what its places ran when it began.
         changes: place -> (header, lines) of each object that changes.
@@ -133,6 +135,7 @@ class RolloutPage:
     rollout: Rollout
     css: str
     sentence: str
+    next_commands: tuple[str, ...]
     where: str
     before: str
     tag: str
@@ -168,6 +171,7 @@ def rollout_page(dossier: Dossier, now: datetime) -> RolloutPage:
         rollout=rollout,
         css=banner.css,
         sentence=rollout.note or banner.sentence,
+        next_commands=next_commands(rollout),
         where=places.joined(places.environments(rollout.environments), "then"),
         before=" / ".join(dict.fromkeys(ran)),
         tag=_short(rollout, rollout.tag) or _AS_IN_GIT,
@@ -193,7 +197,7 @@ def _short(rollout: Rollout, tag: str) -> str:
 
 
 def _ran(rollout: Rollout, place: str) -> str:
-    return listed_tags(rollout.ran(place, rollout.part), rollout.subject.service.suffix, "or") or "nothing"
+    return either_tag(rollout.ran(place, rollout.part), rollout.subject.service.suffix) or "nothing"
 
 
 def _surprises(differences: Mapping[str, PlaceDiff]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from quarterdeck.core.rollout.records import CANARY
 from quarterdeck.core.rollout.step import StepName
 from quarterdeck.core.worker.events import ApplyEndedShort
 from quarterdeck.views import words
-from quarterdeck.views.sentences import Sentences, Words, listed_tags
+from quarterdeck.views.sentences import Sentences, Words, either_tag
 
 #: the server admin log: the only room of a network of its own
 SAL = Room("sal", "")
@@ -110,7 +110,7 @@ def _words_of(event: ApplyEvent, now: datetime) -> Words:
 def _started(event: ApplyStarted) -> StartedWords:
     rollout = event.rollout
     ran = rollout.ran(event.step.environment, rollout.part)
-    return StartedWords(listed_tags(ran, rollout.subject.service.suffix, "or") or "nothing")
+    return StartedWords(either_tag(ran, rollout.subject.service.suffix) or "nothing")
 
 
 def _proven(event: ApplyProven, now: datetime) -> ProvenWords:

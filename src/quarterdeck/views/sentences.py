@@ -47,6 +47,11 @@ class Sentences:
         return words.one_line(self._environment.get_template(f"{own.template}.j2").render(given))
 
 
-def listed_tags(tags: Iterable[str], suffix: str, last: str = "and") -> str:
-    """Tags as people say them: each once, sorted."""
-    return places.joined(sorted({short_tag(tag, suffix) for tag in tags if tag}), last)
+def listed_tags(tags: Iterable[str], suffix: str) -> str:
+    """`a, b and c`: tags as people say them, each once, sorted."""
+    return places.joined(sorted({short_tag(tag, suffix) for tag in tags if tag}))
+
+
+def either_tag(tags: Iterable[str], suffix: str) -> str:
+    """`a or b or c`: the same where one of them is meant."""
+    return " or ".join(sorted({short_tag(tag, suffix) for tag in tags if tag}))

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from quarterdeck.core.desk.queries.dossier import Dossier, Dossiers, as_json
+from quarterdeck.core.desk.queries.dossier import Dossier, Dossiers
 from quarterdeck.core.desk.queries.rollouts import log_names
 from quarterdeck.core.model.errors import NotFoundError
 from quarterdeck.core.model.place import slug
@@ -18,6 +18,7 @@ from quarterdeck.core.ports.store import Store
 from quarterdeck.core.ports.voice import Voice
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import State
+from quarterdeck.views.data import as_json
 from quarterdeck.views.page import Pages
 
 _HEADERS = {

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from quarterdeck.core.desk.queries.dossier import as_json
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.model.service import Service
 from quarterdeck.core.rollout.state import State
 from quarterdeck.views.chat import ChatVoice
+from quarterdeck.views.commands import next_commands
+from quarterdeck.views.data import as_json
 from quarterdeck.views.page import Pages
 from tests.worlds.fleet import BOX, FLAVOURS, HOME, NEW_BOX, OLD_BOX, FleetDeck, files, fleet, helmfile
 from tests.worlds.groups import SHARED, both, furnished, marks
@@ -335,7 +336,7 @@ async def test_a_failure_alone_names_the_way_that_works(deck: FleetDeck) -> None
     assert "!rollback shellbox staging --alone (reverts git)" in deck.last
     dossier = await deck.dossiers.gather(1)
     assert dossier is not None
-    assert "!rollback shellbox staging --alone" in dossier.next
+    assert "!rollback shellbox staging --alone" in next_commands(dossier.rollout)
     deck.fleet.failing.clear()
     assert (await deck.order("rollback shellbox staging --alone")).state is State.SUCCEEDED
     assert deck.owed == {}

@@ -26,6 +26,7 @@ from quarterdeck.core.rollout.events import (
     QuestionExpired,
     QuestionOpened,
     StillBusy,
+    StopSaidInPrivate,
     Succeeded,
     TakenUp,
 )
@@ -201,7 +202,7 @@ def test_the_words_are_the_ones_agreed_on() -> None:
 
 def test_every_event_is_told_and_every_template_has_its_words() -> None:
     """No missing words, no dead ones."""
-    assert {TakenUp, *(type(event) for _, event in events())} == set(kinds_of(Event))
+    assert {TakenUp, StopSaidInPrivate, *(type(event) for _, event in events())} == set(kinds_of(Event))
     templates = {path.stem for path in (TEMPLATES / "chat").glob("*.j2")}
     assert {kind.template for kind in kinds_of(Words) if hasattr(kind, "template")} == templates
 
@@ -213,6 +214,12 @@ def test_a_new_process_says_that_it_goes_on() -> None:
         "back. #41 citoid staging goes on at its end. What was said to me meanwhile was not heard: say it again. "
         f"!stop 41 {PAGE}/41"
     )
+
+
+def test_the_room_hears_what_was_said_in_private() -> None:
+    """Without the page, which it knows."""
+    (line,) = VOICE.lines(StopSaidInPrivate(rolled(), "sre1"))
+    assert line.whole == "#41: sre1 says !stop, in private"
 
 
 @pytest.mark.parametrize(("name", "event"), list(events()), ids=[name for name, _ in events()])

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from quarterdeck.core.desk.queries.dossier import as_json
-from quarterdeck.core.desk.queries.rollouts import next_commands
 from quarterdeck.core.model.errors import TemporaryError
 from quarterdeck.core.rollout.state import OVER, State
+from quarterdeck.views.commands import next_commands
+from quarterdeck.views.data import as_json
 from quarterdeck.views.hunks import diff_class
 from quarterdeck.views.page import Pages, clock
 from quarterdeck.views.rollout_page import BANNERS

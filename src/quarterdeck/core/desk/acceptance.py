@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from quarterdeck.core.desk.answers import LeftOpen
 from quarterdeck.core.desk.authority import Authority
 from quarterdeck.core.desk.refusals import FilesInHand, Overtaken, SameWaits
 from quarterdeck.core.desk.verb import Said
@@ -81,12 +82,12 @@ class Acceptance:
             raise BusyError(Overtaken(str(error))) from error
         left = await self._take_back(numbers, f"Taken over by rollout #{accepted.number} ({accepted.actor})")
         self.deployer.take_up(accepted)
-        return [said.to_speaker(left)] if left else []
+        return [said.to_speaker(line) for line in self.voice.answer(left)] if left else []
 
-    async def left_open(self, rollout: Rollout, why: str) -> str:
+    async def left_open(self, rollout: Rollout, why: str) -> LeftOpen | None:
         """Take back the change of a rollout that is over; what remains to be done by hand, if anything."""
         left = await self.withdrawal.take_back(rollout, why)
-        return f"#{rollout.number}: {left}" if left else ""
+        return LeftOpen(((rollout.number, left),)) if left else None
 
     async def _resting(self, order: Order, states: Collection[State]) -> list[Rollout]:
         by_number: dict[int, Rollout] = {}
@@ -95,13 +96,13 @@ class Acceptance:
                 by_number.setdefault(rollout.number, rollout)
         return list(by_number.values())
 
-    async def _take_back(self, numbers: Sequence[int], why: str) -> str:
-        left = []
+    async def _take_back(self, numbers: Sequence[int], why: str) -> LeftOpen | None:
+        left: list[tuple[int, str]] = []
         for number in numbers:
             rollout = await self.store.get(number)
-            if rollout is not None:
-                left.append(await self.left_open(rollout, why))
-        return " ".join(filter(None, left))
+            if rollout is not None and (remains := await self.left_open(rollout, why)):
+                left += remains.left
+        return LeftOpen(tuple(left)) if left else None
 
     async def _refuse_files_in_hand(self, order: Order, taken_over: Sequence[int]) -> None:
         """Another rollout under way has its hands on the same file: said now, not after a number was given."""

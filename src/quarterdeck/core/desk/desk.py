@@ -12,6 +12,7 @@ from quarterdeck.core.desk.grammar import Grammar
 from quarterdeck.core.desk.refusals import NoRollout
 from quarterdeck.core.desk.trial import TrialDiffs
 from quarterdeck.core.desk.verb import Said, Vocabulary
+from quarterdeck.core.model.answer import Answer
 from quarterdeck.core.model.catalogue import Catalogue
 from quarterdeck.core.model.errors import NotFoundError
 from quarterdeck.core.orders.order import Order
@@ -37,7 +38,6 @@ class Desk:
     """Everything that commands are carried out with.
 
     Attributes:
-        page: where people find the page, without the rollout's number and without a slash at its end.
         host_name: the deploy host, as people call it.
     """
 
@@ -62,7 +62,14 @@ class Desk:
     clock: Clock
     redactor: Redactor
     host_name: str
-    page: str
+
+    def tell(self, answer: Answer) -> list[str]:
+        """The lines of an answer for everybody who hears the question."""
+        return list(self.voice.answer(answer))
+
+    def tell_speaker(self, said: Said, answer: Answer) -> list[str]:
+        """The lines of an answer for the speaker alone."""
+        return [said.to_speaker(line) for line in self.voice.answer(answer)]
 
     async def rollout(self, number: int) -> Rollout:
         """The rollout of a number. NotFoundError: there is none, or it cannot be read."""

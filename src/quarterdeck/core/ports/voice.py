@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from quarterdeck.core.model.answer import Answer
 from quarterdeck.core.model.errors import Refusal
 from quarterdeck.core.model.event import Event
 from quarterdeck.core.model.line import Line
@@ -19,6 +20,10 @@ class Voice(Protocol):
 
     def refusal(self, refusal: Refusal, begun: bool = False) -> str:
         """What is said to somebody who is refused; ends with "Nothing done" unless something was *begun* already."""
+        ...
+
+    def answer(self, answer: Answer) -> tuple[str, ...]:
+        """The lines for a person who asked, or whose command made no rollout."""
         ...
 
     def question(self, reason: Reason) -> str:

@@ -92,6 +92,17 @@ class Closed(RolloutEvent):
 
 
 @dataclass(frozen=True)
+class StopSaidInPrivate(RolloutEvent):
+    """Somebody said in private that it is to stop, which the room is to know.
+
+    Attributes:
+        by: the person's name.
+    """
+
+    by: str
+
+
+@dataclass(frozen=True)
 class PodsLookBad(RolloutEvent):
     """New pods fail while they are applied.
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from quarterdeck.core.cluster.pods import Pod
 from quarterdeck.core.cluster.pods import pods as pods_of
-from quarterdeck.core.desk.queries.rollouts import log_names, next_commands
+from quarterdeck.core.desk.queries.rollouts import log_names
 from quarterdeck.core.model.errors import QuarterdeckError
 from quarterdeck.core.model.place import slug
 from quarterdeck.core.ports.audit import AuditRow
 from quarterdeck.core.ports.files import Files
 from quarterdeck.core.ports.host import Host
 from quarterdeck.core.ports.store import Store
-from quarterdeck.core.rollout import codec
 from quarterdeck.core.rollout.rollout import Rollout
 from quarterdeck.core.rollout.state import OVER
 from quarterdeck.core.rollout.step import StepName
@@ -35,14 +33,12 @@ class Dossier:
     """What the page shows.
 
     Attributes:
-        next: commands that make sense now, ready to paste.
         pods: environment -> pods now; an environment that could not be seen is in `blind` with why.
         logs: file name -> (text, offset behind it).
         by_hand: environment -> the lines a person types on the deploy host.
     """
 
     rollout: Rollout
-    next: tuple[str, ...]
     diffs: Mapping[str, str] = field(default_factory=dict)
     pods: Mapping[str, tuple[Pod, ...]] = field(default_factory=dict)
     blind: Mapping[str, str] = field(default_factory=dict)
@@ -75,7 +71,6 @@ class Dossiers:
         pods, blind = await self._pods(rollout)
         return Dossier(
             rollout=rollout,
-            next=next_commands(rollout),
             diffs=await self._diffs(rollout),
             pods=pods,
             blind=blind,
@@ -142,46 +137,3 @@ def _narrowed(rollout: Rollout, place: str) -> tuple[str, ...]:
     if diffed is None or place not in diffed.places or not rollout.subject.own.is_part:
         return ()
     return tuple(diffed.places[place].shown.releases)
-
-
-def as_json(dossier: Dossier) -> dict[str, Any]:
-    """The same as data: what `/42.json` gives."""
-    rollout = dossier.rollout
-    return {
-        "number": rollout.number,
-        "id": rollout.id,
-        "kind": rollout.kind,
-        "state": rollout.state,
-        "service": rollout.service,
-        "part": rollout.part,
-        "group": rollout.group,
-        "environments": list(rollout.environments),
-        "tag": rollout.tag,
-        "before": dict(rollout.before),
-        "actor": rollout.actor,
-        "account": rollout.account,
-        "created": rollout.created.isoformat(),
-        "updated": rollout.updated.isoformat() if rollout.updated else None,
-        "ended": rollout.ended.isoformat() if rollout.ended else None,
-        "note": rollout.note,
-        "pending": list(rollout.pending),
-        "next": list(dossier.next),
-        "steps": [
-            {
-                "name": s.name,
-                "environment": s.environment,
-                "stage": s.stage,
-                "attempt": s.attempt,
-                "state": s.state,
-                "started": s.started.isoformat() if s.started else None,
-                "ended": s.ended.isoformat() if s.ended else None,
-                "result": {**(codec.plain(s.result) or {}), **({"why": s.why} if s.why else {})},
-            }
-            for s in rollout.steps
-        ],
-        "pods": {
-            e: [{"name": p.name, "tag": p.tag, "ready": p.ready, "words": p.words} for p in found]
-            for e, found in dossier.pods.items()
-        },
-        "by_hand": {e: list(lines) for e, lines in dossier.by_hand.items()},
-    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from quarterdeck.core.desk import grammar
+from quarterdeck.core.desk.answers import HelpInBrief
 from quarterdeck.core.desk.desk import Desk
 from quarterdeck.core.desk.queries.whoami import whoami
 from quarterdeck.core.desk.refusals import NoHelp
@@ -17,8 +18,7 @@ async def help_(desk: Desk, said: Said) -> list[str]:
     if words:
         return [_about(desk, said, words[0])]
     if said.actor.room:
-        briefs = (verb.brief for verb in desk.vocabulary)
-        return [" | ".join([*filter(None, briefs), "more: !help VERB, or in private !help", f"{desk.page}/"])]
+        return desk.tell(HelpInBrief(tuple(verb.brief for verb in desk.vocabulary if verb.brief)))
     return [*(verb.help for verb in desk.vocabulary), *await whoami(desk, replace(said, text=""))]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from quarterdeck.core.desk import grammar
+from quarterdeck.core.desk.answers import LogEnd
 from quarterdeck.core.desk.desk import Desk
-from quarterdeck.core.desk.queries.rollouts import MOST_LINES, log_names
+from quarterdeck.core.desk.queries.rollouts import log_names
 from quarterdeck.core.desk.refusals import HowManyLines
 from quarterdeck.core.desk.verb import Said
 from quarterdeck.core.model.errors import RequestError
@@ -22,9 +23,4 @@ async def log(desk: Desk, said: Said) -> list[str]:
     for name in log_names(rollout):
         data, _ = await desk.files.read(number, name)
         lines += [line for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
-    if not lines:
-        return [f"#{number} has no log yet. {desk.page}/{number}"]
-    wanted = min(int(rest[0]) if rest else _USUAL_LINES, MOST_LINES)
-    if not wanted:
-        return [f"#{number} has {len(lines)} lines: {desk.page}/{number}"]
-    return [f"#{number} {line}" for line in lines[-wanted:]]
+    return desk.tell(LogEnd(number, tuple(lines), int(rest[0]) if rest else _USUAL_LINES))

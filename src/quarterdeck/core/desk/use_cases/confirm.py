@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from quarterdeck.core.desk import grammar
+from quarterdeck.core.desk.answers import GoesOn
 from quarterdeck.core.desk.desk import Desk
 from quarterdeck.core.desk.refusals import (
     AlreadyConfirmed,
@@ -16,7 +17,6 @@ from quarterdeck.core.desk.refusals import (
 )
 from quarterdeck.core.desk.verb import Said
 from quarterdeck.core.model.errors import Refusal, RequestError, StaleError
-from quarterdeck.core.model.place import environments as environments_of
 from quarterdeck.core.model.question import confirm_command
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.records import GateIntent
@@ -63,8 +63,7 @@ async def approve(desk: Desk, said: Said, waiting: Rollout) -> list[str]:
     except StaleError:
         return _told(desk, said, await _why_no_such_code(desk, waiting.code.lower(), waiting.home))
     desk.deployer.take_up(saved)
-    where = " then ".join(environments_of(waiting.environments))
-    return [f"#{waiting.number} goes on: {where}. !stop {waiting.number}"]
+    return desk.tell(GoesOn(saved))
 
 
 def _told(desk: Desk, said: Said, refusal: Refusal) -> list[str]:

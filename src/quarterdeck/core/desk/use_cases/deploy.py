@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from quarterdeck.core.desk.answers import AlreadyRuns
 from quarterdeck.core.desk.desk import Desk
 from quarterdeck.core.desk.queries.versions import versions_of
 from quarterdeck.core.desk.refusals import SayEnvironment
 from quarterdeck.core.desk.verb import Said, to_person
 from quarterdeck.core.model.place import environments as environments_of
-from quarterdeck.core.orders.order import Order
 from quarterdeck.core.rollout.intent import Target
 from quarterdeck.core.rollout.rollout import Kind
 
@@ -19,13 +19,10 @@ async def deploy(desk: Desk, said: Said) -> list[str]:
         return await _ways_to_go_on(desk, said, target)
     order = await desk.order(said, desk.grammar.intent(said.verb, said.text), Kind.DEPLOY)
     if order.served:
-        return [said.to_speaker(_already(order, *order.served))]
+        environments = environments_of(order.places)
+        title, suffix = order.subject.title, order.service.suffix
+        return desk.tell_speaker(said, AlreadyRuns(title, environments, order.tag, suffix, order.served))
     return await desk.acceptance.accept(said, order, await desk.acceptance.taken_over(said, order))
-
-
-def _already(order: Order, ready: int, pods: int) -> str:
-    runs = "runs" if len(environments_of(order.places)) == 1 else "run"
-    return f"{order.title} already {runs} {order.short} ({ready}/{pods}). Nothing to do."
 
 
 async def _ways_to_go_on(desk: Desk, said: Said, target: Target) -> list[str]:

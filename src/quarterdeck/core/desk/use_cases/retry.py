@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from quarterdeck.core.desk import grammar
+from quarterdeck.core.desk.answers import LooksAgain
 from quarterdeck.core.desk.desk import Desk
 from quarterdeck.core.desk.refusals import NothingToRetry, SomebodyWasFaster
 from quarterdeck.core.desk.verb import Said
@@ -41,8 +42,7 @@ async def retry(desk: Desk, said: Said) -> list[str]:
     except StaleError:
         raise WrongStateError(SomebodyWasFaster(rollout.number)) from None
     desk.deployer.take_up(saved)
-    begins = saved.current.name if saved.current else "the end"
-    return [f"#{rollout.number}: looking again, going on from {begins}. !stop {rollout.number}"]
+    return desk.tell(LooksAgain(saved))
 
 
 async def _steps_to_go_on_with(desk: Desk, rollout: Rollout) -> tuple[Step, ...]:

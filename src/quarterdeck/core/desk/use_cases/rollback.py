@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from quarterdeck.core.desk.answers import AlreadyBack
 from quarterdeck.core.desk.desk import Desk
 from quarterdeck.core.desk.verb import Said
+from quarterdeck.core.model.place import environments as environments_of
 from quarterdeck.core.orders.order import Order
 from quarterdeck.core.rollout.rollout import Kind
 
@@ -15,7 +17,8 @@ async def rollback(desk: Desk, said: Said) -> list[str]:
     for rollout in taken_over:
         await desk.apply_jobs.refuse_while_at_work(rollout)
     if _is_back(order):
-        return [said.to_speaker(f"{order.title}: pods and git have {order.short} already. Nothing to do.")]
+        environments = environments_of(order.places)
+        return desk.tell_speaker(said, AlreadyBack(order.subject.title, environments, order.tag, order.service.suffix))
     return await desk.acceptance.accept(said, order, taken_over)
 
 

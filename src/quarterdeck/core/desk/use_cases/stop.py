@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from quarterdeck.core.desk import grammar
 from quarterdeck.core.desk.acceptance import RESTING
+from quarterdeck.core.desk.answers import Stopping
 from quarterdeck.core.desk.desk import Desk
 from quarterdeck.core.desk.refusals import IsOver
 from quarterdeck.core.desk.verb import Said
 from quarterdeck.core.model.errors import StaleError, WrongStateError
-from quarterdeck.core.model.line import Line
-from quarterdeck.core.rollout.events import Closed
+from quarterdeck.core.rollout.events import Closed, StopSaidInPrivate
 from quarterdeck.core.rollout.rollout import Rollout, advance
 from quarterdeck.core.rollout.state import Move, State
 
@@ -19,11 +19,13 @@ async def stop(desk: Desk, said: Said) -> list[str]:
     rollout = await desk.rollout(grammar.number(said.verb, said.text))
     desk.authority.permit_on(said.actor, said.verb, rollout)
     if not said.actor.room:  # what is said in private is seen by all
-        await desk.store.say([Line(rollout.home, f"#{rollout.number}: {said.actor.name} says !stop, in private")])
+        await desk.store.say(desk.voice.lines(StopSaidInPrivate(rollout, said.actor.name)))
     if rollout.state in (State.RUNNING, State.PLANNED):
         await desk.store.raise_stop(rollout.number, said.actor.name)
         desk.deployer.interrupt(rollout.number, said.actor.name)
-        return [f"#{rollout.number}: stopping{_at_which_step(desk, rollout)}"]
+        step = rollout.current
+        helm_goes_back = step is not None and desk.pipelines.outlives_us(step)
+        return desk.tell(Stopping(rollout, helm_goes_back))
     if rollout.state not in RESTING:
         raise WrongStateError(IsOver(rollout.number, rollout.state))
     await desk.apply_jobs.refuse_while_at_work(rollout)
@@ -39,13 +41,4 @@ async def _close(desk: Desk, said: Said, resting: Rollout) -> list[str]:
     except StaleError:  # answered, expired or taken over in this very moment
         return await stop(desk, said)
     left = await desk.acceptance.left_open(resting, f"Closed by {closed_by}, rollout #{resting.number}")
-    return [left] if left else []
-
-
-def _at_which_step(desk: Desk, rollout: Rollout) -> str:
-    step = rollout.current
-    if step is None:
-        return ""
-    if desk.pipelines.outlives_us(step):
-        return f"; helm goes back in {rollout.spoken(step.environment)}, I tell when it has"
-    return f" at {step.name}"
+    return desk.tell(left) if left else []
