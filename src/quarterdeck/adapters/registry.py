@@ -17,6 +17,7 @@ import aiohttp
 from yarl import URL
 
 from quarterdeck.core.model.errors import PermanentError, TemporaryError
+from quarterdeck.core.model.tag import is_tag
 
 _INDEXES = (
     "application/vnd.oci.image.index.v1+json",
@@ -30,7 +31,6 @@ _MANIFESTS = (
 _ACCEPT = {"Accept": ", ".join((*_INDEXES, *_MANIFESTS))}
 _REVISION = "org.opencontainers.image.revision"
 _NAME = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 _NEXT = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?')
@@ -254,7 +254,7 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
 
 def _possible(image: str, tag: str) -> bool:
     """Whether a registry can hold such a name at all."""
-    return bool(_NAME.fullmatch(image) and _TAG.fullmatch(tag))
+    return _NAME.fullmatch(image) is not None and is_tag(tag)
 
 
 def _for_linux(manifests: Collection[Mapping[str, Any]]) -> str:

@@ -24,16 +24,16 @@ from quarterdeck.core.charts.conventions import (
     PREFIXED_TAG_KEY,
     TAG_KEY,
 )
+from quarterdeck.core.model.tag import TAG_PATTERN
 
 KeyPath = tuple[str, ...]
 
 _NAME = r"(?P<name>(?:[\w.-]+(?::\d+)?/)?[a-zA-Z0-9][\w./-]*?)"
-_PLAIN_TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 _DIGEST = r"sha256:[0-9a-fA-F]{64}"
 #: a tag, with or without the digest that pins it
-TAG = re.compile(rf"{_PLAIN_TAG}(@{_DIGEST})?")
+TAG = re.compile(rf"{TAG_PATTERN}(@{_DIGEST})?")
 #: `name:tag`; a port belongs to the name
-_IMAGE = re.compile(rf"{_NAME}:(?P<tag>{_PLAIN_TAG}(?:@{_DIGEST})?)")
+_IMAGE = re.compile(rf"{_NAME}:(?P<tag>{TAG_PATTERN}(?:@{_DIGEST})?)")
 #: `name@sha256:…`
 _IMAGE_BY_DIGEST = re.compile(rf"{_NAME}@(?P<tag>{_DIGEST})")
 _LONGEST_IMAGE = 500

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
-_FORM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+#: the form of a tag, by the OCI distribution spec
+TAG_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
+_TAG = re.compile(TAG_PATTERN)
 
 
 def is_tag(text: str) -> bool:
-    """Whether a text has the form of a tag (OCI distribution spec)."""
-    return _FORM.fullmatch(text) is not None
+    """Whether a text has the form of a tag."""
+    return _TAG.fullmatch(text) is not None
 
 
 def short_tag(tag: str, suffix: str) -> str:
