@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from quarterdeck.core.desk.commands import COMMANDS
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "quarterdeck"
 SOURCES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "plugins").rglob("*.py"), *(ROOT / "backends").rglob("*.py")])
@@ -55,6 +57,28 @@ def test_plugin_files_hold_no_dataclass_and_import_no_plugin_class() -> None:
         assert "@dataclass" not in text
         classes = [n for n in tree(path).body if isinstance(n, ast.ClassDef)]
         assert len(classes) == 1
+
+
+def strings(path: Path) -> Iterator[str]:
+    """The strings of a file that are no docstrings."""
+    nodes = list(ast.walk(tree(path)))
+    docstrings = {node.value for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:
+            yield node.value
+
+
+def test_the_core_speaks_in_facts() -> None:
+    """What people are told to type, and that nothing was done, stand in the views; the table alone spells commands."""
+    verbs = "|".join(name for command in COMMANDS for name in command.names)
+    of_people = re.compile(rf"[Nn]othing done|!({verbs})\b")
+    #: causes of failed steps and refused edits, which are quoted as they stand, by the command line tool too
+    quoted = {"steps/diff.py", "charts/members.py", "charts/snapshot.py"}
+    core = PACKAGE / "core"
+    for path in sorted(core.rglob("*.py")):
+        inside = str(path.relative_to(core))
+        if inside != "desk/commands.py" and inside not in quoted:
+            assert [text for text in strings(path) if of_people.search(text)] == [], inside
 
 
 def test_no_file_names_a_registry_host() -> None:

@@ -35,6 +35,7 @@ from quarterdeck.core.rollout.step import StepName, StepState
 from quarterdeck.core.situation import Situation
 from quarterdeck.core.worker.events import EndedShort, Failed, Lost, Stopped
 from quarterdeck.views import words
+from quarterdeck.views.commands import same_elsewhere
 from quarterdeck.views.sentences import Sentences, Words, either_tag, listed_tags
 
 #: a verdict calls the person by name if he has waited longer than this, in seconds
@@ -440,7 +441,7 @@ def _(event: Succeeded) -> SucceededWords:
         soak=max((check.soak for check in checks), default=0.0),
         pending=rollout.listed(late),
         pending_tag=listed_tags(_running_at(rollout, late) - {rollout.tag}, rollout.subject.service.suffix),
-        next=rollout.command(event.next_verb, "production") if event.next_verb else "",
+        next=same_elsewhere(rollout, event.next_verb, "production") if event.next_verb else "",
     )
 
 
@@ -589,7 +590,7 @@ def _way_back(rollout: Rollout, place: str) -> str:
     if not any(rollout.before.values()):
         return ""
     _, environment = rollout.target(place)
-    return rollout.command("rollback", environment or "production")
+    return same_elsewhere(rollout, "rollback", environment or "production")
 
 
 def _serving(rollout: Rollout, situation: Situation, where: Sequence[str]) -> str:

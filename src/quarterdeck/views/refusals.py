@@ -90,6 +90,7 @@ from quarterdeck.core.orders.refusals import (
 from quarterdeck.core.rollout.refusals import Held, NoSuchMove, NotReadable
 from quarterdeck.core.rollout.state import State
 from quarterdeck.core.rules.refusals import AccountsNotShown, NetworkRefusal, NotADeployer, NotSaidHere, UnknownAccount
+from quarterdeck.views.commands import confirm_command
 from quarterdeck.views.words import count
 
 Networks: TypeAlias = Mapping[str, NetworkWords]
@@ -398,7 +399,7 @@ def _(refusal: SameWaits) -> str:
     until = f" until {refusal.until}" if refusal.until else ""
     return (
         f"#{refusal.number} ({refusal.owner}) is the same deploy and waits for a confirm{until}. "
-        f"You may {refusal.confirm} yourself, or !stop {refusal.number}"
+        f"You may {confirm_command(refusal.code, refusal.count)} yourself, or !stop {refusal.number}"
     )
 
 
@@ -424,13 +425,13 @@ def _(refusal: JustClosed) -> str:
 
 @refusal_sentence.register
 def _(refusal: NothingCounted) -> str:
-    return f"#{refusal.number} has no surprises: {refusal.confirm}"
+    return f"#{refusal.number} has no surprises: {confirm_command(refusal.code, 0)}"
 
 
 @refusal_sentence.register
 def _(refusal: WrongCount) -> str:
     surprises = count(refusal.surprises, "surprise")
-    return f"#{refusal.number} has {surprises}: read them, then {refusal.confirm}"
+    return f"#{refusal.number} has {surprises}: read them, then {confirm_command(refusal.code, refusal.surprises)}"
 
 
 @refusal_sentence.register

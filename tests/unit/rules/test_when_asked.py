@@ -21,6 +21,7 @@ from quarterdeck.core.rules.reasons import (
 from quarterdeck.core.rules.rulebook import RULES
 from quarterdeck.core.rules.ruling import ALLOW, Ask, permitted
 from quarterdeck.core.rules.surprises import SurprisesAreAsked
+from quarterdeck.views.commands import confirm_command
 from quarterdeck.views.questions import reason_sentence
 from tests.worlds.moments import CODFW, EQIAD, NOW, STAGING, difference, plan, proposed
 
@@ -110,7 +111,7 @@ def test_image_only_asks_in_production_once() -> None:
     assert asked is not None
     assert asked.count == 0
     assert asked.text == "1 Deployment, image only, in each"
-    assert asked.confirm == f"!confirm {asked.code}"
+    assert confirm_command(asked.code, asked.count) == f"!confirm {asked.code}"
     assert asked.code.startswith("prod-")
     one = opened(plan(CODFW, codfw=difference()))
     assert one is not None
@@ -121,7 +122,7 @@ def test_a_question_counts_its_surprises() -> None:
     """The number is said with the code; places that differ are told one by one."""
     staging = opened(plan(STAGING, staging=difference("memory")))
     assert staging is not None
-    assert staging.confirm == f"!confirm {staging.code} with 1"
+    assert confirm_command(staging.code, staging.count) == f"!confirm {staging.code} with 1"
     shown = plan(CODFW, EQIAD, codfw=difference("a", summary="x"), eqiad=difference("a", "b", summary="y"))
     both = opened(shown)
     assert both is not None

@@ -9,7 +9,6 @@ from quarterdeck.core.desk.authority import Authority
 from quarterdeck.core.desk.refusals import FilesInHand, Overtaken, SameWaits
 from quarterdeck.core.desk.verb import Said
 from quarterdeck.core.model.errors import BusyError, StaleError
-from quarterdeck.core.model.question import confirm_command
 from quarterdeck.core.orders.drafting import Drafting
 from quarterdeck.core.orders.order import Order
 from quarterdeck.core.ports.store import Store
@@ -130,4 +129,4 @@ def _is_the_same_and_waits(rollout: Rollout, order: Order) -> bool:
 
 def _same_waits(rollout: Rollout) -> SameWaits:
     until = f"{rollout.deadline:%H:%M}" if rollout.deadline else ""
-    return SameWaits(rollout.number, rollout.actor, until, confirm_command(rollout.code, rollout.code_count))
+    return SameWaits(rollout.number, rollout.actor, until, rollout.code, rollout.code_count)

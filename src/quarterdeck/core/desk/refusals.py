@@ -280,13 +280,14 @@ class SameWaits(Refusal):
 
     Attributes:
         until: hour and minute at which its question closes; empty if it never does.
-        confirm: the exact command that answers it.
+        count: the N of `with N`; 0 when none is asked.
     """
 
     number: int
     owner: str
     until: str
-    confirm: str
+    code: str
+    count: int
 
 
 @dataclass(frozen=True)
@@ -318,14 +319,10 @@ class JustClosed(Refusal):
 
 @dataclass(frozen=True)
 class NothingCounted(Refusal):
-    """A count was said where no surprise was counted.
-
-    Attributes:
-        confirm: the exact command that answers.
-    """
+    """A count was said where no surprise was counted."""
 
     number: int
-    confirm: str
+    code: str
 
 
 @dataclass(frozen=True)
@@ -334,12 +331,11 @@ class WrongCount(Refusal):
 
     Attributes:
         surprises: how many were.
-        confirm: the exact command that answers.
     """
 
     number: int
+    code: str
     surprises: int
-    confirm: str
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,3 @@ class Question:
     count: int
     text: str
     digest: str = ""
-
-    @property
-    def confirm(self) -> str:
-        """The exact command that answers yes."""
-        return confirm_command(self.code, self.count)
-
-
-def confirm_command(code: str, count: int) -> str:
-    """What to type to say yes: `!confirm prod-k7p with 2`."""
-    return f"!confirm {code}" + (f" with {count}" if count else "")

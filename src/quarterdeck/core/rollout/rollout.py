@@ -155,11 +155,6 @@ class Rollout:
         """Places for people, as `places.listed`; in a group the services are always named."""
         return places.listed(where, self.service, named=bool(self.group))
 
-    def command(self, verb: str, environment: str) -> str:
-        """What to say for the same in an environment; an edit that was for one of several sharers says so again."""
-        alone = " --alone" if self.intent.alone and verb != "apply" else ""
-        return f"!{verb} {self.title} {environment}{alone}"
-
     @property
     def served(self) -> tuple[str, ...]:
         """Its places where all is done: applied where it had to be, and the pods seen to stay up."""

@@ -17,7 +17,6 @@ from quarterdeck.core.desk.refusals import (
 )
 from quarterdeck.core.desk.verb import Said
 from quarterdeck.core.model.errors import Refusal, RequestError, StaleError
-from quarterdeck.core.model.question import confirm_command
 from quarterdeck.core.model.room import Room
 from quarterdeck.core.rollout.records import GateIntent
 from quarterdeck.core.rollout.rollout import Rollout, advance
@@ -33,13 +32,12 @@ async def confirm(desk: Desk, said: Said) -> list[str]:
             continue
         desk.authority.permit_on(said.actor, said.verb, rollout)
         answer = matches(code, count, rollout, desk.clock.now())
-        right_command = confirm_command(rollout.code, rollout.code_count)
         if answer is Answer.TOO_LATE:
             return _told(desk, said, JustClosed(rollout.number))
         if answer is Answer.WRONG_COUNT and not rollout.code_count:
-            return _told(desk, said, NothingCounted(rollout.number, right_command))
+            return _told(desk, said, NothingCounted(rollout.number, rollout.code))
         if answer is Answer.WRONG_COUNT:
-            raise RequestError(WrongCount(rollout.number, rollout.code_count, right_command))
+            raise RequestError(WrongCount(rollout.number, rollout.code, rollout.code_count))
         return await approve(desk, said, rollout)
     return _told(desk, said, await _why_no_such_code(desk, code, said.actor.room))
 
