@@ -11,7 +11,7 @@ import re
 import signal
 from typing import Protocol
 
-from quarterdeck.chat import Heard, IrcTransport, Timing, Transport
+from quarterdeck.chat import Heard, IrcTransport, Timing, Transport, tls_context
 from quarterdeck.testing.network import FakeNetwork, FakeTransport
 from tests.servers.irc_server import ACCOUNTS, IrcServer, Person, until
 
@@ -175,8 +175,8 @@ class IrcStage(_Running):
         heard: list[Heard] = []
         transport = IrcTransport(
             host=server.endpoint.host,
-            port=server.endpoint.port,
-            tls=None,
+            port=server.endpoint.tls_port,
+            tls=tls_context(server.endpoint.ca),
             nick=NICK,
             account=NICK,
             password=ACCOUNTS[NICK],
