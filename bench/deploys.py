@@ -227,7 +227,7 @@ class Bot:
             limits=Limits(poll=0.01),
             ask_first=0,
         )
-        return cls(counting, world, assemble(world, "http://bench"), store)
+        return cls(counting, world, assemble(world), store)
 
     async def say(self, words: str) -> float:
         """Say a deploy; seconds until its rollout is saved."""
