@@ -223,9 +223,11 @@ async def test_bytes_that_are_not_utf8_and_missing_arguments_end_nothing(stage: 
 async def test_o1_each_line_of_a_text_is_one_message_as_it_stands(stage: Stage) -> None:
     """A block is neither cut in a line nor rendered; empty lines and unsafe characters go."""
     text = "```\n- a: *b* _c_ <d>\n\n+ a: `e`\x00\x01\r\n\x07```"
-    await stage.bot.transport.say(Utterance("#deploy", text))
-    await stage.alice.sees(r"PRIVMSG #deploy :```$")
-    assert stage.alice.said("quarterdeck")[-4:] == ["```", "- a: *b* _c_ <d>", "+ a: `e`", "```"]
+    since = len(stage.alice.lines)
+    await stage.bot.transport.say(Utterance("#deploy", f"{text}\nthe end of the block"))
+    await stage.alice.sees("PRIVMSG #deploy :the end of the block$", since=since)
+    *block, _ = stage.alice.said("quarterdeck", since)
+    assert block == ["```", "- a: *b* _c_ <d>", "+ a: `e`", "```"]
 
 
 async def test_o2_o3_long_texts_arrive_whole_in_whole_characters(stage: Stage) -> None:

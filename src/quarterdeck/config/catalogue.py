@@ -218,16 +218,24 @@ def _service_mistakes(file: CatalogueFile, networks: Collection[str]) -> list[st
             mistakes.append(
                 f"{where}.image_suffix: {service.image_suffix[:40]} is no end of a tag: letters, digits, ._-"
             )
-        for room in service.rooms:
-            network, slash, channel = room.partition("/")
-            if network not in networks or not slash or not channel:
-                mistakes.append(f"{where}.rooms: {room} must be NETWORK/ROOM, with a network of {', '.join(networks)}")
+        mistakes += [
+            f"{where}.rooms: {room} must be NETWORK/ROOM, with a network of {', '.join(networks)}"
+            for room in service.rooms
+            if not _is_on_one_of(networks, room)
+        ]
         mistakes += [
             f"{where}.deployers: nobody is in the group {group}{suggestion(group, groups)}"
             for group in service.deployers
             if group not in groups
         ]
     return mistakes
+
+
+def _is_on_one_of(networks: Collection[str], room: str) -> bool:
+    try:
+        return Room.parse(room).network in networks
+    except ValueError:
+        return False
 
 
 def _part_mistakes(where: str, service: _Service) -> list[str]:
