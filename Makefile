@@ -17,9 +17,9 @@ $(VENV)/.ready: requirements.lock setup.cfg pyproject.toml sandbox/build/venv.sh
 demo: $(VENV)/.ready  ## the main job on real servers, told as a story; ends by itself
 	$(PY) -m sandbox.story.demo
 
-test: tools check  ## everything: check, then the whole suite against the real servers, in two sandboxes side by side
+test: tools check  ## everything: check, then the whole suite against the real servers
 	$(PY) -m pytest tests -m packages
-	$(PY) -m pytest tests -m sandbox -n 2 --dist loadfile
+	$(PY) -m pytest tests -m sandbox
 
 tools: $(VENV)/.ready  ## fetch and build what the sandbox needs (the first time some minutes; it says how many)
 	$(PY) -m sandbox.build.tools
